@@ -1,0 +1,1 @@
+"""What crishim is held against."""
