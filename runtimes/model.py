@@ -1,0 +1,187 @@
+"""What a family of runtimes offers, and how one is found by name.
+
+    RuntimeModel      a family: its releases, its facts, and `runtime(...)`, one configured daemon
+    Runtime           one daemon of one release with its configuration on one host: turns requests into decisions
+    Persona           what a client can see of it besides: Version, Status, verbose info, name rules, error texts
+
+A third family is an object that meets `RuntimeModel`, registered in the entry-point group `crishim.runtimes`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from runtimes.errors import BadInput
+from runtimes.release import Release, parse
+
+if TYPE_CHECKING:
+    from runtimes.decision import Decision
+    from runtimes.facts import Facts
+    from runtimes.files import Files
+    from runtimes.host import Host
+    from runtimes.persona import Persona
+    from runtimes.request import ContainerRequest, SandboxRequest
+
+ENTRY_POINTS = "crishim.runtimes"
+
+# The families of this distribution, found without asking for its metadata, which would take half of a start. They are
+# entry points all the same, like any other's.
+_OWN = {"containerd": "runtimes.containerd:model", "cri-o": "runtimes.crio:model"}
+
+
+class KnownRelease(msgspec.Struct, frozen=True):
+    """A release that exists: its tag without the v, the day it was made ("2024-11-21"), and the last day its line is
+    cared for ("" where that is open or unknown).
+    """
+
+    release: Release
+    date: str = ""
+    line_end: str = ""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """How a daemon was set up: its own configuration file (a path on the node, "" for none) and which of the handlers
+    in it stands for the node's entry ("" for the one the file makes the default).
+    """
+
+    config: str = ""
+    handler: str = ""
+    flags: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+
+
+class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An image on the node. `id` is the digest of its configuration, "sha256:" and 64 hex digits."""
+
+    id: str
+    repo_tags: tuple[str, ...] = ()
+    repo_digests: tuple[str, ...] = ()
+    size: int = 0
+    created: str = ""
+    user: str = ""
+    uid: int | None = 0
+    username: str = ""
+    env: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    working_dir: str = ""
+    stop_signal: str = ""
+    volumes: tuple[str, ...] = ()
+    diff_ids: tuple[str, ...] = ()
+    pinned: bool = False
+
+
+class SandboxPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the node adds to a sandbox request: everything in its spec that is neither the request's nor the release's.
+
+    `created_at` is in nanoseconds since 1970, `network` names its namespaces, `handler` is the runtime's own handler
+    ("" for its default) and `requested_handler` what the request said.
+    """
+
+    id: str
+    created_at: int
+    pid: int
+    network: str
+    ip: str = ""
+    handler: str = ""
+    requested_handler: str = ""
+    image: ImageFacts
+
+
+class ContainerPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the node adds to a container request. `storage` is the 64-digit id of its root file system.
+
+    `image_reference` is the image as the node resolved it.
+    """
+
+    id: str
+    created_at: int
+    pid: int
+    storage: str
+    image: ImageFacts
+    image_reference: str = ""
+
+
+class Runtime(Protocol):
+    """One daemon: a release, its configuration, a host."""
+
+    release: Release
+    persona: Persona
+
+    @property
+    def handlers(self) -> tuple[str, ...]:
+        """The handlers of its own configuration, the default one first."""
+        ...
+
+    def sandbox(self, request: SandboxRequest, place: SandboxPlace) -> Decision:
+        """Decide about the pause container of a sandbox. Raises `Refused`."""
+        ...
+
+    def container(
+        self, request: ContainerRequest, place: ContainerPlace, sandbox: SandboxRequest, sandbox_place: SandboxPlace
+    ) -> Decision:
+        """Decide about a container. Raises `Refused`."""
+        ...
+
+    def start(self, decision_spec: dict[str, object]) -> None:
+        """Hand a spec to the OCI runtime when the container is started. Raises `Refused` where that rejects it."""
+        ...
+
+
+class RuntimeModel(Protocol):
+    """A family of releases."""
+
+    name: str
+
+    def releases(self) -> tuple[KnownRelease, ...]:
+        """Every release that the model answers for, oldest first."""
+        ...
+
+    def facts(self) -> Facts:
+        """What changed when, for `crishim facts` and for the lint."""
+        ...
+
+    def runtime(self, release: Release, host: Host, setup: Setup, files: Files) -> Runtime:
+        """Start one daemon. Raises `Refused` with `where="runtime"` if that release refuses to start so, `BadInput` if
+        the setup names what is not there.
+        """
+        ...
+
+
+@functools.cache
+def find(name: str) -> RuntimeModel:
+    """Return the model of a family, "containerd" for instance."""
+    if name in _OWN:
+        module, attribute = _OWN[name].split(":")
+        return getattr(importlib.import_module(module), attribute)  # type: ignore[no-any-return]
+    entries = _entry_points()
+    if name not in entries:
+        raise BadInput(f"there is no runtime {name!r}", right="one of " + ", ".join(sorted({*_OWN, *entries})))
+    return entries[name].load()  # type: ignore[no-any-return]
+
+
+def known(model: RuntimeModel, text: str) -> Release:
+    """Return a release of a family by the name that people or vendors give it. Unknown ones are refused."""
+    release = parse(text)
+    releases = [each.release for each in model.releases()]
+    if release in releases:
+        return release
+    below = max((each for each in releases if each < release), default=None)
+    above = min((each for each in releases if each > release), default=None)
+    nearest = " and ".join(each.upstream for each in (below, above) if each)
+    raise BadInput(f"{model.name} {text} is not a known release", right=f"the nearest known: {nearest}")
+
+
+def names() -> tuple[str, ...]:
+    """Return the name of every family that is installed."""
+    return tuple(sorted({*_OWN, *_entry_points()}))
+
+
+def _entry_points() -> dict[str, importlib.metadata.EntryPoint]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  half of a start: only for what is not ours
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
