@@ -25,14 +25,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from runtimes.release import Span
 
 if TYPE_CHECKING:
+    import importlib.abc
     from collections.abc import Iterator
 
     from runtimes.release import Release
@@ -113,13 +114,23 @@ def read_data(package: str, name: str) -> Any:
     Reading YAML takes most of the time that a start may take, so the build puts a JSON form beside each file, with the
     digest of what it was made from. It is used when it is there and not stale; the YAML is the source.
     """
-    folder = files(package)
-    text = folder.joinpath(f"{name}.yaml").read_bytes()
-    compiled = folder.joinpath(f"{name}.json")
-    if compiled.is_file():
-        form = msgspec.json.decode(compiled.read_bytes())
-        if form["source_sha256"] == hashlib.sha256(text).hexdigest():
-            return form["data"]
+    text = read_file(package, f"{name}.yaml")
+    try:
+        form = msgspec.json.decode(read_file(package, f"{name}.json"))
+    except FileNotFoundError:
+        form = {}
+    if form.get("source_sha256") == hashlib.sha256(text).hexdigest():
+        return form["data"]
     import yaml  # noqa: PLC0415  only where the fast form is missing
 
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  it is a safe loader
+
+
+def read_file(package: str, name: str) -> bytes:
+    """Return a file that is packaged. Raises FileNotFoundError.
+
+    importlib.resources does the same, and its import takes an eighth of the time that `crishim explain` may take.
+    """
+    module = importlib.import_module(package)
+    loader = cast("importlib.abc.FileLoader", module.__loader__)
+    return loader.get_data(f"{module.__path__[0]}/{name}")

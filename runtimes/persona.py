@@ -219,6 +219,26 @@ class Persona:
         """Return what ContainerStatus and ListContainers show as `image.image`."""
         raise NotImplementedError
 
+    # What follows holds for a release unless its family says otherwise.
+
+    def sandbox_labels(self, request: SandboxRequest) -> dict[str, str]:
+        """Return the labels that PodSandboxStatus and ListPodSandbox show."""
+        return request.labels
+
+    def pulled_ref(self, image: ImageFacts) -> str:
+        """Return what PullImage answers."""
+        return self.image_id(image)
+
+    @property
+    def ended_have_stats(self) -> bool:
+        """Whether ListContainerStats shows containers that have exited."""
+        return True
+
+    @property
+    def unsent(self) -> frozenset[str]:
+        """The fields of ContainerStatus that this release leaves empty: "image_id", "user", "stop_signal"."""
+        return frozenset()
+
     @property
     def pause_image(self) -> str:
         """The image of the pause container, as the configuration names it."""

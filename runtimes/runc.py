@@ -20,6 +20,8 @@ import functools
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from runtimes import facts
 from runtimes.gojson import quote
 from runtimes.release import Release, parse
@@ -63,7 +65,21 @@ def rejects(
     """
     if not section or not (section.get("defaultAction") or section.get("syscalls")):
         return None
-    release = release or assumed_release()
+    # Looking through a default profile takes milliseconds, and every container has the same few sections.
+    return _first_objection(
+        msgspec.json.encode(section),
+        release or assumed_release(),
+        frozenset(listening),
+        no_new_privileges=no_new_privileges,
+        big_endian=big_endian,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _first_objection(
+    text: bytes, release: Release, listening: frozenset[str], *, no_new_privileges: bool, big_endian: bool
+) -> str | None:
+    section: dict[str, Any] = msgspec.json.decode(text)
     prefix = _facts().value("init-prefix", release)
     wrapped = f"{prefix}unable to init seccomp: " if no_new_privileges else prefix
     return next(

@@ -1,0 +1,48 @@
+"""The family: which releases of containerd there are, what is known of them, and how one is started."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+from runtimes import facts
+from runtimes.containerd.daemon import Daemon
+from runtimes.containerd.known import PACKAGE, every
+from runtimes.model import KnownRelease
+from runtimes.release import Release, parse
+
+if TYPE_CHECKING:
+    from runtimes.facts import Facts
+    from runtimes.files import Files
+    from runtimes.host import Host
+    from runtimes.model import Setup
+
+
+class Containerd:
+    """Meets `runtimes.model.RuntimeModel`."""
+
+    name = "containerd"
+
+    def releases(self) -> tuple[KnownRelease, ...]:
+        """Every release from 1.2.0-beta.0 on, oldest first."""
+        return _releases()
+
+    def facts(self) -> Facts:
+        """What changed when."""
+        return every()
+
+    def runtime(self, release: Release, host: Host, setup: Setup, files: Files) -> Daemon:
+        """Start one daemon. Raises `Refused` where the release refuses its configuration, `BadInput` for a bad one."""
+        return Daemon(release, host, setup, files)
+
+
+@functools.cache
+def _releases() -> tuple[KnownRelease, ...]:
+    return tuple(
+        KnownRelease(parse(name), date, line["end"])
+        for line in facts.read_data(PACKAGE, "releases")["lines"]
+        for name, date in line["releases"].items()
+    )
+
+
+model = Containerd()
