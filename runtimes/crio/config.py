@@ -1,0 +1,300 @@
+"""crio.conf as CRI-O reads it: built-in values, then the file, then the drop-in directory, then environment and flags.
+
+    load(release, setup, files) -> Config
+
+Later files win key by key; a list replaces a list, and a handler's table replaces the whole handler. Keys are matched
+without regard to case; a key that the release does not know, or that stands in the wrong table, is ignored without a
+word, which a step of the configuration says. A value of another type keeps the daemon from starting.
+
+What a release knows and what it starts from are facts (config.yaml, facts.yaml).
+Source: pkg/config/config.go (UpdateFromFile, UpdateFromPath, Validate) and internal/criocli/criocli.go.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runtimes.crio import toml
+from runtimes.crio.at import PACKAGE, at
+from runtimes.decision import Step
+from runtimes.errors import BadInput, Refused
+from runtimes.facts import read_data
+from runtimes.files import IS_A_DIRECTORY, FileFault
+from runtimes.release import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runtimes.files import Files
+    from runtimes.model import Setup
+    from runtimes.release import Release
+
+NOT_STARTED = "UNAVAILABLE"  # what a client gets where no daemon listens
+
+# TOML table -> the list of its keys in config.yaml.
+_TABLES = {
+    "crio": "root",
+    "crio.api": "api",
+    "crio.runtime": "runtime",
+    "crio.image": "image",
+    "crio.network": "network",
+    "crio.metrics": "metrics",
+    "crio.tracing": "tracing",
+    "crio.stats": "stats",
+    "crio.nri": "nri",
+}
+_NAMED_TABLES = {"runtimes": "handler", "workloads": "workload"}
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One key of a table. `field` is its Go name where Status shows it."""
+
+    key: str
+    type: str
+    span: Span
+    field: str = ""
+    default: Any = None
+
+
+class Handler(msgspec.Struct, frozen=True):
+    """One runtime handler as configured. `built_in` marks the one that is there when nobody names any."""
+
+    name: str
+    values: dict[str, Any] = {}
+    built_in: bool = False
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a key's value, None where nobody set it."""
+        return self.values.get(key)
+
+    @property
+    def allowed_annotations(self) -> tuple[str, ...]:
+        """The annotations that it lets through."""
+        return tuple(self.values.get("allowed_annotations") or ())
+
+
+class Config(msgspec.Struct, frozen=True):
+    """What a daemon runs with. Each table by key; `handlers` by name, in the order in which they were read."""
+
+    tables: dict[str, dict[str, Any]]
+    handlers: dict[str, Handler]
+    workloads: dict[str, dict[str, Any]]
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def runtime(self) -> dict[str, Any]:
+        """The table `crio.runtime`, without its handlers and workloads."""
+        return self.tables["crio.runtime"]
+
+    @property
+    def default_runtime(self) -> str:
+        """The name of the handler that a request without one gets."""
+        name: str = self.runtime["default_runtime"]
+        return name
+
+    def handler(self, name: str) -> Handler:
+        """Return a handler by name, the default one for ""."""
+        return self.handlers[name or self.default_runtime]
+
+    def allowed_annotations(self, handler: str, annotations: dict[str, str]) -> tuple[str, ...]:
+        """Return what a handler and the workload that the annotations activate let through."""
+        active = next(
+            (each for each in self.workloads.values() if each.get("activation_annotation") in annotations), {}
+        )
+        return self.handler(handler).allowed_annotations + tuple(active.get("allowed_annotations") or ())
+
+
+def load(release: Release, setup: Setup, files: Files) -> Config:
+    """Read the configuration of a daemon. Raises `Refused` where it does not start, `BadInput` for a file that the
+    setup names and that is not there.
+    """
+    reader = _Reader(release)
+    if setup.config:
+        for path, is_drop_in in _paths(setup.config, files):
+            reader.file(path, files.read(path), is_drop_in=is_drop_in)
+    for variable, text in setup.environment.items():
+        reader.variable(variable, text)
+    for flag in setup.flags:
+        reader.flag(flag)
+    return reader.config()
+
+
+def _paths(config: str, files: Files) -> Iterator[tuple[str, bool]]:
+    """A file is that of `--config`, a directory that of `--config-dir`: every file below it, whatever its name."""
+    try:
+        files.read(config)
+    except FileFault as fault:
+        if fault.errno != IS_A_DIRECTORY:
+            raise BadInput(str(fault), field="runtime.config", right="a crio.conf or a drop-in directory") from None
+        for path in files.walk(config):
+            yield path, True
+        return
+    yield config, False
+
+
+@functools.cache
+def keys(table: str) -> tuple[Key, ...]:
+    """Return what any release knows of a table ("runtime", "handler"...), in the order of the Go struct."""
+    return tuple(
+        Key(row["key"], row["type"], Span.read(row), row.get("field", ""), row.get("default"))
+        for row in read_data(PACKAGE, "config")[table]
+    )
+
+
+@functools.cache
+def known(table: str, release: Release) -> dict[str, Key]:
+    """Return the keys that a release knows, by their name in lower case."""
+    return {each.key: each for each in keys(table) if release in each.span}
+
+
+def known_annotations(release: Release) -> tuple[str, ...]:
+    """Return the annotations that a release acts upon, and that a handler may therefore allow."""
+    rows = read_data(PACKAGE, "annotations")["annotations"]
+    return tuple(row["name"] for row in rows if release in Span.read(row))
+
+
+class _Reader:
+    """Takes file after file; what it holds is what holds so far."""
+
+    def __init__(self, release: Release) -> None:
+        self.release = release
+        self.facts = at(release)
+        self.steps: list[Step] = []
+        self.set_keys: set[str] = set()
+        self.tables = {name: self._defaults(keys_of) for name, keys_of in _TABLES.items()}
+        self.workloads: dict[str, dict[str, Any]] = {}
+        built_in = self._value("default-runtime")
+        self.handlers = {built_in: Handler(built_in, self._built_in_values(), built_in=True)}
+        self.tables["crio.runtime"]["default_runtime"] = built_in
+        self.built_in = built_in
+
+    def file(self, path: str, content: bytes, *, is_drop_in: bool) -> None:
+        prefix = self._value("drop-in-error-prefix" if is_drop_in else "config-error-prefix")
+        try:
+            document = toml.parse(content)
+            self._tables(document.values, document, path)
+        except toml.TomlFault as fault:
+            message = f"{prefix}unable to decode configuration {path}: {fault}"
+            raise Refused(NOT_STARTED, message, tuple(self.steps)) from None
+
+    def variable(self, variable: str, text: str) -> None:
+        """Take one environment variable; those of other programs pass by."""
+        key = variable.removeprefix("CONTAINER_").lower()
+        if variable.startswith("CONTAINER_"):
+            self._given(key, text, f"the environment variable {variable}")
+
+    def flag(self, flag: str) -> None:
+        """Take one command-line flag, "--seccomp-profile=/etc/x.json"."""
+        name, _, text = flag.lstrip("-").partition("=")
+        if not self._given(name.replace("-", "_"), text or "true", f"the flag --{name}"):
+            raise Refused(NOT_STARTED, f"flag provided but not defined: -{name}", tuple(self.steps))
+
+    def config(self) -> Config:
+        if not self.tables["crio.runtime"]["default_runtime"]:
+            self.tables["crio.runtime"]["default_runtime"] = self.built_in
+            self.handlers.setdefault(self.built_in, Handler(self.built_in, self._built_in_values(), built_in=True))
+        return Config(self.tables, self.handlers, self.workloads, tuple(self.steps))
+
+    def _value(self, fact: str) -> Any:
+        return self.facts.value(fact)
+
+    def _defaults(self, keys_of: str) -> dict[str, Any]:
+        return {
+            each.key: self._value(_DEFAULT_FACTS[each.key]) if each.key in _DEFAULT_FACTS else each.default
+            for each in keys(keys_of)
+        }
+
+    def _built_in_values(self) -> dict[str, Any]:
+        values = {
+            "runtime_type": "oci",
+            "allowed_annotations": self._value("default-handler-annotations"),
+            "monitor_env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+            "runtime_root": f"/run/{self._value('default-runtime')}",
+        }
+        least = self._value("built-in-handler-minimum-memory")
+        return values | ({"container_min_memory": "500KiB"} if least else {})
+
+    def _tables(self, document: dict[str, Any], place: toml.Document, path: str) -> None:
+        for name, value in document.items():
+            if name.lower() != "crio" or not isinstance(value, dict):
+                self._ignored(name, path, "is no table that CRI-O reads")
+                continue
+            self._table("crio", value, place, path)
+
+    def _table(self, table: str, values: dict[str, Any], place: toml.Document, path: str) -> None:
+        known_keys = known(_TABLES[table], self.release)
+        for spelled, value in values.items():
+            name = spelled.lower()
+            dotted = f"{table}.{name}"
+            if dotted in _TABLES and isinstance(value, dict):
+                self._table(dotted, value, place, path)
+            elif name not in known_keys:
+                self._unknown(dotted, path)
+            elif table == "crio.runtime" and name in _NAMED_TABLES:
+                self._named(name, value, place, path)
+            else:
+                self.tables[table][name] = toml.typed(value, known_keys[name].type, dotted, place)
+                self.set_keys.add(dotted)
+        if table == "crio.runtime" and "default_runtime" in {key.lower() for key in values}:
+            self._replace_built_in()
+
+    def _named(self, kind: str, value: Any, place: toml.Document, path: str) -> None:
+        known_keys = known(_NAMED_TABLES[kind], self.release)
+        for name, table in toml.typed(value, "table", f"crio.runtime.{kind}", place).items():
+            dotted = f"crio.runtime.{kind}.{name}"
+            taken: dict[str, Any] = {}
+            for spelled, item in toml.typed(table, "table", dotted, place).items():
+                key = known_keys.get(spelled.lower())
+                if key is None:
+                    self._unknown(f"{dotted}.{spelled}", path)
+                else:
+                    taken[key.key] = toml.typed(item, key.type, f"{dotted}.{spelled}", place)
+            if kind == "runtimes":
+                self.handlers.pop(name, None)
+                self.handlers[name] = Handler(name, taken)
+            else:
+                self.workloads[name] = taken
+
+    def _replace_built_in(self) -> None:
+        """Of an old release, naming another default takes the built-in handler away, unless a file configured it."""
+        default = self.tables["crio.runtime"]["default_runtime"]
+        replaces = self.facts.has("default-runtime-replaced")
+        if replaces and default != self.built_in:
+            self.handlers.pop(self.built_in, None)
+
+    def _given(self, key: str, text: str, how: str) -> bool:
+        for table, keys_of in _TABLES.items():
+            found = known(keys_of, self.release).get(key)
+            if found and found.type in ("string", "bool", "integer", "list"):
+                self.tables[table][key] = toml.from_text(text, found.type, how)
+                self.steps.append(Step("runtime", "config", f"{how} sets {table}.{key} to {text!r}", "crio(8)"))
+                return True
+        return False
+
+    def _unknown(self, dotted: str, path: str) -> None:
+        name = dotted.rpartition(".")[2].lower()
+        spans = [each.span for table in read_data(PACKAGE, "config") for each in keys(table) if each.key == name]
+        if not spans:
+            self._ignored(dotted, path, "is no key that CRI-O knows")
+        elif any(self.release in span for span in spans):
+            self._ignored(dotted, path, "stands in a table that does not have it")
+        else:
+            self._ignored(dotted, path, f"is no key of CRI-O {self.release}")
+
+    def _ignored(self, name: str, path: str, why: str) -> None:
+        because = f"{path}: `{name}` {why}: it is ignored without a word"
+        self.steps.append(Step("runtime", "ignored-key", because, "pkg/config/config.go tomlConfig", warns=True))
+
+
+# What a key starts from where that changed over the releases.
+_DEFAULT_FACTS = {
+    "pause_image": "pause-image",
+    "pids_limit": "pids-limit",
+    "drop_infra_ctr": "drop-infra-ctr",
+    "add_inheritable_capabilities": "add-inheritable-default",
+    "seccomp_use_default_when_empty": "use-default-when-empty-default",
+    "default_capabilities": "default-capabilities",
+}
