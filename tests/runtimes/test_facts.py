@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runtimes.facts import Facts
 from runtimes.profile import _rule
 from runtimes.release import parse
 
-RECORDS = [
+RECORDS: list[dict[str, Any]] = [
     {
         "fact": "security-profile-field",
         "group": "decision",

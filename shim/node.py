@@ -1,0 +1,143 @@
+"""One node: a host, a kubelet, and a runtime for each handler. It turns a request into a decision.
+
+A node is a value: it holds nothing that exists on it, and changes nothing. Whatever a decision needs besides comes in
+as a *place*: ids, addresses and the image, which the engine keeps, or which a rehearsal makes up (`rehearsed_sandbox`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runtimes.errors import BadInput, Refused
+from runtimes.model import ContainerPlace, SandboxPlace
+from shim.images import image_facts, normalise
+
+if TYPE_CHECKING:
+    from runtimes.decision import Decision
+    from runtimes.files import Files
+    from runtimes.host import Host
+    from runtimes.model import Runtime
+    from runtimes.request import ContainerRequest, SandboxRequest
+    from shim.kubelet.kubelet import Kubelet
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A runtime as a RuntimeHandler picks it.
+
+    `name` is the CRI's handler ("" for the default), `handler` the runtime's own ("" for the one that its configuration
+    makes the default).
+    """
+
+    name: str
+    runtime: Runtime
+    handler: str = ""
+
+
+class Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node. `entries` always has the default one, under ""; `document` is what it was opened from, which is for those
+    to know who open nodes (`shim.nodefile.Document`).
+    """
+
+    host: Host
+    files: Files
+    kubelet: Kubelet
+    entries: dict[str, Entry]
+    document: Any
+
+    @property
+    def default(self) -> Entry:
+        """The entry of a request that names no handler."""
+        return self.entries[""]
+
+    @property
+    def behind_kubelet(self) -> Node:
+        """The node as it answers its own kubelet: to requests that were made from a pod, and need no filling in."""
+        return msgspec.structs.replace(self, kubelet=msgspec.structs.replace(self.kubelet, step="none"))
+
+    def entry(self, requested_handler: str) -> Entry:
+        """Return the runtime that a RuntimeHandler picks: an entry of the node, or a handler of the default runtime.
+
+        Raises `Refused` as the default runtime does where there is no such handler.
+        """
+        if requested_handler in self.entries:
+            return self.entries[requested_handler]
+        runtime = self.default.runtime
+        if requested_handler in runtime.handlers:
+            return Entry(requested_handler, runtime, requested_handler)
+        refusal = runtime.persona.refusal("RunPodSandbox.handler-unknown", handler=requested_handler)
+        if refusal:
+            raise refusal
+        return self.default
+
+    def sandbox(self, entry: Entry, request: SandboxRequest, place: SandboxPlace) -> tuple[SandboxRequest, Decision]:
+        """Return a sandbox request as the kubelet passes it on, and what the runtime makes of it. Raises `Refused`."""
+        request, steps = self.kubelet.sandbox(request)
+        try:
+            return request, entry.runtime.sandbox(request, place).after(steps)
+        except Refused as refusal:
+            raise refusal.after(steps) from None
+
+    def container(
+        self,
+        entry: Entry,
+        request: ContainerRequest,
+        place: ContainerPlace,
+        sandbox_request: SandboxRequest,
+        sandbox_place: SandboxPlace,
+    ) -> tuple[ContainerRequest, Decision]:
+        """Do the same for a container."""
+        request, steps = self.kubelet.container(request, sandbox_request)
+        try:
+            return request, entry.runtime.container(request, place, sandbox_request, sandbox_place).after(steps)
+        except Refused as refusal:
+            raise refusal.after(steps) from None
+
+
+# The moment at which every rehearsal takes place, in nanoseconds since 1970: two rehearsals of one pod are the same.
+REHEARSED_AT = 1_704_067_200_000_000_000
+
+
+def rehearsed_sandbox(entry: Entry, request: SandboxRequest) -> SandboxPlace:
+    """Make up the place of a sandbox that does not exist. It follows from the pod's name alone."""
+    name = request.metadata
+    key = f"{name.namespace}/{name.name}/{name.attempt}" if name else ""
+    return SandboxPlace(
+        id=_digits("sandbox", key),
+        created_at=REHEARSED_AT,
+        pid=1000,
+        network=f"cni-{_digits('network', key)[:32]}",
+        ip="10.88.0.2",
+        handler=entry.handler,
+        requested_handler=entry.name,
+        image=image_facts(entry.runtime.persona.pause_image),
+    )
+
+
+def rehearsed_container(request: ContainerRequest, sandbox: SandboxPlace) -> ContainerPlace:
+    """Make up the place of a container that does not exist.
+
+    Raises `Refused` with the kubelet's words where its image has a name that no image can have.
+    """
+    key = f"{sandbox.id}/{request.metadata.name}/{request.metadata.attempt}" if request.metadata else sandbox.id
+    image = request.image.image if request.image else ""
+    try:
+        facts, reference = image_facts(image), normalise(image)
+    except BadInput as fault:
+        message = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {fault.what}'
+        raise Refused("UNKNOWN", message, reason="InvalidImageName", where="kubelet") from None
+    return ContainerPlace(
+        id=_digits("container", key),
+        created_at=REHEARSED_AT,
+        pid=1001,
+        storage=_digits("storage", key),
+        image=facts,
+        image_reference=reference,
+    )
+
+
+def _digits(kind: str, key: str) -> str:
+    """Return the 64 digits of an id."""
+    return hashlib.sha256(f"{kind} of {key}".encode()).hexdigest()

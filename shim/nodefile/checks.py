@@ -1,0 +1,50 @@
+"""What a schema cannot say: whether the runtimes and releases that a document names are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runtimes.errors import BadInput
+from runtimes.model import find, known
+from shim.nodefile.document import DEFAULT_RUNTIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shim.nodefile.document import Document, RuntimePart
+
+
+def check(document: Document) -> Iterator[BadInput]:
+    """Yield everything that is wrong with the names in a document, with its place."""
+    for field, fault in _faults(document):
+        yield document.origin.fault(field, fault)
+
+
+def _faults(document: Document) -> Iterator[tuple[str, BadInput]]:
+    if document.kubelet.version:
+        from shim.kubelet import releases  # noqa: PLC0415  not needed where a document names none
+
+        try:
+            releases.known(document.kubelet.version)
+        except BadInput as fault:
+            yield "kubelet.version", fault
+    name = document.runtime.name or DEFAULT_RUNTIME
+    yield from _runtime("runtime", document.runtime, name)
+    for key, part in document.handlers.items():
+        yield from _runtime(f"handlers.{key}", part, part.name or name)
+
+
+def _runtime(field: str, part: RuntimePart, name: str) -> Iterator[tuple[str, BadInput]]:
+    if not (part.name or part.version):
+        return
+    try:
+        model = find(name)
+    except BadInput as fault:
+        if part.name:  # where it is inherited, it is wrong at its own place
+            yield f"{field}.name", fault
+        return
+    if part.version:
+        try:
+            known(model, part.version)
+        except BadInput as fault:
+            yield f"{field}.version", fault

@@ -1,0 +1,1 @@
+"""The node: its file, its files, its decisions."""
