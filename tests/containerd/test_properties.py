@@ -123,6 +123,8 @@ mounts = st.builds(
     readonly=flags,
     selinux_relabel=flags,
     propagation=enums,
+    uidMappings=id_ranges,
+    gidMappings=id_ranges,
     recursive_read_only=flags,
 )
 devices = st.builds(
