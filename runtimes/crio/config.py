@@ -164,6 +164,7 @@ def known(table: str, release: Release) -> dict[str, Key]:
     return {each.key: each for each in keys(table) if release in each.span}
 
 
+@functools.cache
 def known_annotations(release: Release) -> tuple[str, ...]:
     """Return the annotations that a release acts upon, and that a handler may therefore allow."""
     rows = read_data(PACKAGE, "annotations")["annotations"]

@@ -255,6 +255,16 @@ def test_a_profile_that_is_no_json(release: str) -> None:
     start(text, release, bad=PROFILE)
 
 
+def test_a_workload_that_nothing_activates() -> None:
+    message = refusal('[crio.runtime.workloads.w]\nannotation_prefix = "a"')
+    assert message.endswith('workloads validation: annotation shouldn\'t be empty for workload "w"')
+
+
+def test_an_entry_names_a_handler_that_is_not_configured() -> None:
+    with pytest.raises(BadInput, match="the configuration has no handler 'kata'"):
+        model.runtime(parse("1.36.3"), Host(), Setup(handler="kata"), MemoryFiles())
+
+
 def test_no_toml_at_all() -> None:
     assert f"unable to decode configuration {CONF}: toml: " in refusal("[crio")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runtimes.capabilities import KERNEL_CAPABILITIES
 from runtimes.crio import model
 from runtimes.crio.daemon import Daemon
 from runtimes.decision import Decision
@@ -192,6 +193,49 @@ def test_every_decision_is_told_with_a_source() -> None:
         assert all(step.because and step.source for step in steps), release
 
 
+@pytest.mark.parametrize(
+    ("release", "context", "section"),
+    [
+        ("1.34.11", {"seccomp": DEFAULT}, "none"),
+        ("1.35.0", {"seccomp": DEFAULT}, "none"),
+        ("1.34.11", {"seccomp": {**LOCALHOST, "localhost_ref": "/p/file.json"}}, "refused"),
+        ("1.35.0", {"seccomp": {**LOCALHOST, "localhost_ref": "/p/file.json"}}, "none"),
+        ("1.24.6", {"seccomp_profile_path": "localhost//p/file.json"}, "refused"),
+        ("1.24.6", {"seccomp_profile_path": "unconfined"}, "none"),
+    ],
+)
+def test_a_host_without_seccomp(release: str, context: dict[str, Any], section: str) -> None:
+    daemon = start(release, host=Host(seccomp=False), file=ERRNO)
+    if section == "refused":
+        with pytest.raises(Refused, match="seccomp is not enabled, cannot run with"):
+            create(daemon, context)
+    else:
+        decision = create(daemon, context)
+        assert kind(decision) == section
+        asked = context.get("seccomp") is not None
+        assert told(decision).get("no-seccomp", False) == asked
+
+
+def test_a_workload_lets_an_annotation_through() -> None:
+    name = "seccomp-notifier-action.crio.io"
+    conf = f'[crio.runtime.workloads.w]\nactivation_annotation = "work"\nallowed_annotations = ["{name}"]'
+    for noted, heard in (({name: "stop"}, False), ({name: "stop", "work": ""}, True)):
+        section = create(start("1.36.3", conf), {"seccomp": DEFAULT}, annotations=noted).section
+        assert section
+        assert ("listenerPath" in section) == heard
+
+
+def test_what_the_oci_runtime_rejects_is_refused_at_the_creation() -> None:
+    wrong = {"defaultAction": "SCMP_ACT_NONE"}
+    conf = '[crio.runtime.runtimes.crun]\nallowed_annotations = ["seccomp-notifier-action.crio.io"]'
+    context = {"seccomp": {**LOCALHOST, "localhost_ref": "/p/wrong.json"}}
+    for noted in ({}, {"seccomp-notifier-action.crio.io": "stop"}):
+        with pytest.raises(Refused) as caught:
+            create(start("1.36.3", conf, wrong=wrong), context, annotations=noted)
+        assert caught.value.message.startswith("container create failed: time=")
+        assert caught.value.steps[-1].rule == "oci-runtime-rejects"
+
+
 # --- sandboxes
 
 
@@ -235,6 +279,9 @@ NINE = "CHOWN DAC_OVERRIDE FSETID FOWNER SETGID SETUID SETPCAP NET_BIND_SERVICE 
         ("1.36.3", ["KILL"], ["ALL"], ["KILL"]),
         ("1.36.3", [], ["CHOWN"], NINE[1:]),
         ("1.36.3", ["cap_sys_admin"], [], ["SYS_ADMIN", *NINE]),
+        ("1.36.3", ["ALL"], [], [name.removeprefix("CAP_") for name in KERNEL_CAPABILITIES]),
+        ("1.36.3", ["ALL"], ["ALL"], []),
+        ("1.18.0", [], ["ALL"], NINE),
     ],
 )
 def test_capabilities(release: str, add: list[str], drop: list[str], bounding: list[str]) -> None:
