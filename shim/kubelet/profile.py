@@ -152,6 +152,7 @@ class Rules:
         rule = "localhost-profile-required" if field.type == "Localhost" else "profile-fields"
         sent = "Unconfined" if self.has("container-message-sent") else "no profile at all"
         because = f"the {owner} says {field}, and kubelet {self.release} makes {sent} of that"
+        because += " (CVE-2023-2431)" if field.type == "Localhost" else ""
         return [self.step(rule, because, warns=True)]
 
     def _unset(self, annotations: tuple[tuple[str, str], ...]) -> list[Step]:
