@@ -17,6 +17,7 @@ import msgspec
 from runtimes.decision import Step
 from shim.kubelet import gates
 from shim.kubelet.lookup import at
+from shim.kubelet.policy import Policy
 from shim.kubelet.startup import refused
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     profile_root: Folder
     gates: dict[str, bool] = {}
     notes: tuple[Step, ...] = ()
+    policy: Policy | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:

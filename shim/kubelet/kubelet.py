@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from runtimes.errors import BadInput
+from shim.kubelet import policy as policies
 from shim.kubelet import step as defaulting
 from shim.kubelet.config import File, Flags, Settings, settle
 from shim.kubelet.profile import Rules
@@ -53,11 +54,13 @@ class Kubelet(msgspec.Struct, frozen=True):
         flags: Flags | None = None,
         command_line: Sequence[str] = (),
         sources: Sources | None = None,
+        policy: tuple[str, str] = ("", ""),
     ) -> Kubelet:
         """Start a kubelet of a release ("1.28.4"; "1.28" is its newest patch release).
 
         `sources` says where its configuration is, `seccomp_default` and `feature_gates` stand on top of that. The
-        command line comes as words, or as `flags` where it was read before.
+        command line comes as words, or as `flags` where it was read before. `policy` is one of those that no kubelet
+        ever had (shim.kubelet.policy), and what it is told.
         Raises `BadInput` for a release that is not known or a file that is malformed, and `Refused` with
         `where="kubelet"` and the kubelet's own words where that release does not start so.
         """
@@ -73,6 +76,8 @@ class Kubelet(msgspec.Struct, frozen=True):
             return replace(on_top, seccomp_default=seccomp_default)
 
         settings = settle(release, flags or Flags(), load)
+        if any(policy):
+            settings = _with_policy(settings, *policy, sources)
         return cls(release, settings, step, Rules(release, settings), notes + settings.notes)
 
     def sandbox(self, request: SandboxRequest) -> tuple[SandboxRequest, tuple[Step, ...]]:
@@ -131,6 +136,13 @@ def _read(words: Sequence[str], release: Release, sources: Sources | None) -> tu
     # A path that is not absolute starts where a service manager starts a kubelet.
     config, folder = (posixpath.join("/", path) if path else "" for path in (line.config, line.config_dir))
     return line.flags, replace(sources, config=config or sources.config, config_dir=folder or sources.config_dir)
+
+
+def _with_policy(settings: Settings, name: str, profile: str, sources: Sources | None) -> Settings:
+    if settings.seccomp_default.on:
+        raise BadInput("a policy takes the place of seccompDefault, which is on", field="policy", right="leave one")
+    files = sources.files if sources else None
+    return replace(settings, policy=policies.settle(name, profile, settings.profile_root.path, files))
 
 
 def _load(sources: Sources | None, release: Release) -> File:

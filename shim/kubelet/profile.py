@@ -99,7 +99,7 @@ class Rules:
         steps = self._unset(annotations) if field is None else self._set(field, owner)
         message = self._message(field) if self.has("container-message-sent") else None
         path = self._path(container, pod, annotations, steps) if self.has("container-path-sent") else ""
-        if field is None and message is not None:
+        if field is None and (message is not None or (self.settings.policy is not None and not annotations)):
             steps.append(self._default())
         elif message is None and not path:
             because = f"no profile comes of it: kubelet {self.release} says nothing about seccomp, the runtime decides"
@@ -165,6 +165,8 @@ class Rules:
         return steps
 
     def _default(self) -> Step:
+        if self.settings.policy is not None:
+            return self.settings.policy.step
         if self.settings.seccomp_default.on:
             return self.step("seccomp-default", "no seccompProfile is set, and seccompDefault is on: RuntimeDefault")
         off = ", and seccompDefault is off" if self.has("seccomp-default") else ""
@@ -172,6 +174,8 @@ class Rules:
         return self.step("container-message-sent", because)
 
     def _message(self, field: Field | None) -> SecurityProfile:
+        if field is None and self.settings.policy is not None:
+            return self.settings.policy.profile
         if field is None:
             return SecurityProfile(profile_type=RUNTIME_DEFAULT if self.settings.seccomp_default.on else UNCONFINED)
         if field.type == "Localhost" and field.localhost_profile:
@@ -199,6 +203,8 @@ class Rules:
             return _WORDS[field.type]
         if field is not None and field.type == "Localhost" and field.localhost_profile:
             return LOCALHOST_PREFIX + self._joined(field.localhost_profile)
+        if field is None and self.settings.policy is not None:
+            return self.settings.policy.path
         return RUNTIME_DEFAULT_PATH if self.settings.seccomp_default.on else ""
 
     def _joined(self, name: str) -> str:

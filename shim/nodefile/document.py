@@ -44,6 +44,8 @@ class KubeletPart(Part, frozen=True):
     config_dir: str | None = None
     flags: tuple[str, ...] | None = None
     environment: dict[str, str] | None = None
+    policy: str | None = None
+    policy_profile: str | None = None
     step: str | None = None
 
 

@@ -88,10 +88,8 @@ CASES: list[tuple[str, str, str, str, str, list[str]]] = [
         "static",
         "Unconfined, seccomp_profile_path runtime/default",
         [
-            (
-                f"! seccomp_profile_path is what the annotation {ANNOTATION} says, 'runtime/default'; the message seccomp, "
-                "which a runtime prefers, does not follow it"
-            ),
+            f"! seccomp_profile_path is what the annotation {ANNOTATION} says, 'runtime/default'",
+            "the message seccomp, which a runtime prefers, does not follow it",
             '! the message `seccomp` is there: seccomp_profile_path ("runtime/default") is not looked at',
         ],
     ),
