@@ -1,6 +1,6 @@
 """How fast is it? Every figure stands beside one that was measured in the same run, on the same machine.
 
-    scripts/bench [--seconds 3] [--sizes 100,1000,10000] [--json FILE]
+    scripts/bench [--seconds 3] [--sizes 100,1000,10000] [--pods 20000] [--only manifests] [--json FILE]
 
 What a call costs here is mostly what grpcio costs; so each figure is a ratio to a server whose handlers do nothing, and
 each start-up time one to `python -c pass`.
@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bench_manifests
 import grpc
 
 from shim.cri.pb.runtime.v1 import api_pb2 as pb
@@ -259,7 +260,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each figure is measured")
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of containers to list")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
+    parser.add_argument("--pods", type=int, default=20_000, help="how many pods the dump of a cluster has")
+    parser.add_argument("--only", choices=["manifests"], help="measure that and nothing else")
     options = parser.parse_args()
+    manifests = bench_manifests.measure(options.pods)
+    if options.only:
+        print(bench_manifests.shown(manifests))
+        return
     sizes = [int(size) for size in options.sizes.split(",")]
     with tempfile.TemporaryDirectory(prefix="crishim-bench-") as folder:
         bench, memory = asyncio.run(run(Path(folder), options.seconds, sizes))
@@ -276,9 +283,10 @@ def main() -> None:
     print(f"\npython -c pass: {bare:.1f} ms")
     for name, milliseconds in starts.items():
         print(f"{name}: {milliseconds:.1f} ms, {milliseconds / bare:.1f} times as long")
+    print(f"\n{bench_manifests.shown(manifests)}")
     if options.json:
         ratios = {name: milliseconds / bare for name, milliseconds in starts.items()}
-        figures = {"calls": rows, "bytes_per_container": memory, "start_up_ratio": ratios}
+        figures = {"calls": rows, "bytes_per_container": memory, "start_up_ratio": ratios, "manifests": manifests}
         options.json.write_text(json.dumps(figures, indent=1))
 
 
