@@ -8,7 +8,7 @@ reads one or the other then runs it differently.
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -65,6 +65,7 @@ class Rules:
         self.release, self.settings = release, settings
         facts = at(release)
         self.has, self.value, self.step = facts.has, facts.value, facts.step
+        self.blueprints: dict[Any, Any] = {}  # what plan.py remembers
         self._decided: dict[tuple[Field | None, Field | None, str | None, str | None, str], Asked] = {}
 
     def container(

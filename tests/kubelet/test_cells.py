@@ -195,7 +195,8 @@ def test_the_step_is_idempotent(version: str, own: Any, pods: Any, annotation: A
     container, _ = kubelet.container(planned.containers[0].request, sandbox)
     assert kubelet.sandbox(sandbox)[0] == sandbox
     assert kubelet.container(container, sandbox)[0] == container
-    assert (sandbox, container) == (planned.sandbox, planned.containers[0].request)
+    if kubelet.release.branch >= (1, 20):  # before, an explicit "" cannot be told from nothing
+        assert (sandbox, container) == (planned.sandbox, planned.containers[0].request)
 
 
 @given(versions, st.sampled_from(PROFILES[:4]), fields, fields, st.sampled_from(SOURCES))
