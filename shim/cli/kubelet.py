@@ -63,7 +63,7 @@ def command(
         if once:
             waits = agent.settle(pods)
             for wait in waits:
-                click.echo(f"waiting: {wait.name or wait.uid}: {wait.why}")
+                click.echo(f"{agent.titled(wait)}: waiting: {wait.why}")
             raise click.exceptions.Exit(1 if waits or agent.refused else 0)
         _forever(agent, manifests)
 

@@ -70,6 +70,7 @@ class Agent:
         self.backoff = BackOff.of(kubelet.release, kubelet.settings.gates)
         self.dialect = self._connect(endpoint)
         self.refused: dict[str, str] = {}  # pod -> why it does not run
+        self._targets: dict[str, Wanted] = {}
         self._users: dict[str, User] = {}
         self._end_init, self._ended = end_init, set[str]()
 
@@ -98,7 +99,7 @@ class Agent:
     def step(self, pods: Sequence[Pod]) -> tuple[list[sync.Wait], bool]:
         """Look once, do what follows, and return what has to wait and whether anything was done."""
         targets = self._ready(self._wanted(pods))
-        by_uid = {each.uid: each for each in targets}
+        by_uid = self._targets = {each.uid: each for each in targets}
         actions = sync.next_actions(targets, self.observe(), self.backoff, self.clock.now_ns())
         waits = [each for each in actions if isinstance(each, sync.Wait)]
         failed: set[str] = set()
@@ -111,7 +112,7 @@ class Agent:
             except Failed as fault:
                 failed.add(action.uid)
                 self.backoff.failed(action.uid, self.clock.now_ns())
-                self.say(f"{self._titled(by_uid.get(action.uid), action)}: {fault}")
+                self.say(f"{self.titled(action)}: {fault}")
         for uid in by_uid.keys() - failed:
             if self.clock.now_ns() >= self.backoff.resumes(uid):
                 self.backoff.synced(uid)
@@ -125,6 +126,12 @@ class Agent:
         if conditions.get("NetworkReady"):
             return targets
         return [each for each in targets if each.host_network]
+
+    def titled(self, action: sync.Action) -> str:
+        """Name what an action is about as a person would."""
+        target, name = self._targets.get(action.uid), getattr(action, "name", "")
+        pod = f"pod {target.pod}" if target else f"the pod with uid {action.uid}"
+        return f"{pod}, container {name}" if name else pod
 
     def observe(self) -> Seen:
         """Ask the runtime for what there is. Raises `CrishimError` where it does not answer."""
@@ -179,7 +186,7 @@ class Agent:
         return found
 
     def _do(self, action: sync.Action, target: Wanted | None, made: dict[str, str]) -> None:
-        title = self._titled(target, action)
+        title = self.titled(action)
         match action:
             case sync.StopContainer():
                 self._try("Killing", "StopContainer", container_id=action.id, timeout=action.grace)
@@ -291,11 +298,6 @@ class Agent:
         if isinstance(answer, Fault):
             raise Failed(reason, str(answer))
         return answer
-
-    def _titled(self, target: Wanted | None, action: sync.Action) -> str:
-        name = getattr(action, "name", "")
-        pod = f"{target.pod.namespace}/{target.pod.name}" if target else f"with uid {action.uid}"
-        return f"pod {pod}" + (f", container {name}" if name else "")
 
 
 def _starts(action: sync.Action) -> bool:

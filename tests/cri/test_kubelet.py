@@ -150,7 +150,7 @@ def test_what_does_not_run_is_said_and_counts(node: Node) -> None:
     node.write("a.yaml", NEW.replace("image: busybox", f"image: busybox, {local}"))
     said = node.kubelet(code=1)
     assert "CreateContainerError: rpc error: code = " in said
-    assert "waiting: " in said
+    assert "pod default/new: waiting: the last attempt failed" in said
     empty = local.replace("gone.json", '""')
     node.write("a.yaml", NEW.replace("image: busybox", f"image: busybox, {empty}"))
     said = node.kubelet(code=1)
