@@ -127,27 +127,26 @@ def _with_drop_ins(said: File, sources: Sources, release: Release) -> File:
 
 def _decoded(files: Files, path: str, shown: str, release: Release, check: str, blamed: str) -> dict[str, Any]:
     """Read one file. Raises `Refused` where there is none or it is empty, `BadInput` where it is malformed."""
-    which = "kubelet config file" if check == "config" else "drop-in kubelet config file"
+    patches = check == "drop-in" and at(release).has("drop-ins-patched")
+    kind = "drop-in kubelet" if patches else "kubelet"
     try:
         raw = files.read(path)
     except FileFault as fault:
-        error = f'failed to read {which} "{path}", error: {fault}'
-        raise refused(release, check, _inner(check, path, error), path=blamed) from None
+        error = f'failed to read {kind} config file "{path}", error: {fault}'
+        raise refused(release, check, _within(check, kind, path, error), path=blamed) from None
     if not raw:
         error = f'kubelet config file "{path}" was empty'
-        raise refused(release, check, _inner(check, path, error), path=blamed)
+        raise refused(release, check, _within(check, kind, path, error), path=blamed)
     text = _text(raw, shown)
     return _checked(text, shown, release)
 
 
-def _inner(check: str, path: str, error: str) -> str:
-    """A drop-in's fault is wrapped in where it was met."""
+def _within(check: str, kind: str, path: str, error: str) -> str:
+    """Wrap a drop-in's fault in where it was met."""
     if check == "config":
         return error
-    return (
-        f"failed to load kubelet dropin file, path: {path}, error: "
-        f"failed to load drop-in kubelet config file {path}, error {error}"
-    )
+    loading = f"failed to load {kind if kind != 'kubelet' else 'Kubelet'} config file {path}, error {error}"
+    return f"failed to load kubelet dropin file, path: {path}, error: {loading}"
 
 
 def _text(raw: bytes, shown: str) -> str:
