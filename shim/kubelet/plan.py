@@ -45,7 +45,7 @@ OS = Literal["linux", "windows"]
 _PROTOCOLS = {"TCP": 0, "UDP": 1, "SCTP": 2}
 _HOSTNAME_LENGTH = 63
 _ADDED = ("kubernetes.io/config.source", "kubernetes.io/config.hash")
-_BLUEPRINTS, _LONGEST_SPEC = 4096, 64 * 1024  # how many are kept, and how long a spec one is kept for
+_BLUEPRINTS, _LONGEST_SPEC = 4096, 16 * 1024  # how many are kept, and how long a spec one is kept for
 
 
 class ContainerPlan(msgspec.Struct, frozen=True):
