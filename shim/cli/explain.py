@@ -140,7 +140,9 @@ def _node(node: Node, entry: Entry) -> str:
 
     filled = fill(node.document)
     part = filled.handlers.get(entry.name, filled.runtime)
-    kubelet = f"kubelet {node.kubelet.release}"
+    kubelet, policy = f"kubelet {node.kubelet.release}", node.kubelet.settings.policy
+    if policy is not None:
+        kubelet += f" with policy {policy.name} (which never shipped)"
     return f"{kubelet}, {part.name} {entry.runtime.release}, {node.host.arch}"
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from shim.answer import digest
 from shim.cli.main import main
+from shim.cri.node_service import warnings
+from shim.nodefile import load, open_node
 
 POD = """\
 apiVersion: v1
@@ -120,3 +122,15 @@ def test_a_file_that_is_not_looked_at_fails_when_a_container_is_created(
     error = containers(capsys)["silent"]["error"]
     assert (error["where"], error["reason"]) == ("runtime", "CreateContainerError")
     assert "open /var/lib/kubelet/seccomp/gone.json: no such file or directory" in error["message"]
+
+
+def test_a_node_and_an_answer_say_that_there_never_was_such_a_kubelet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    explained(tmp_path, RUNTIMES[0], "policy: KubernetesDefault")
+    capsys.readouterr()
+    main(["explain", "-f", str(tmp_path / "pod.yaml"), "--node", str(tmp_path / "node.yaml")])
+    head = "pod default/web on kubelet 1.28.3 with policy KubernetesDefault (which never shipped), containerd 2.3.4"
+    assert " ".join(capsys.readouterr().out.split()).startswith(head)
+    (warning,) = warnings(open_node(load(str(tmp_path / "node.yaml"))))
+    assert "never shipped" in warning
