@@ -35,7 +35,7 @@ from tests.crio.strategies import (
 )
 from tests.oci_schema import check
 
-patient = settings(deadline=None, max_examples=60)  # the first question to a release reads what is known of it
+patient = settings(max_examples=60)  # the first question to a release reads what is known of it
 CONF = "/etc/crio/crio.conf"
 GOOD = {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]}
 
