@@ -1,11 +1,13 @@
 """A real containerd beside crishim as that release: the same requests to both, every difference told.
 
-    sudo scripts/differential containerd [--binary PATH] [--release X] [--filter REGEX] [--json FILE]
+    sudo scripts/differential containerd [--binary PATH] [--release X] [--filter REGEX] [--random N] [--json FILE]
 
-Plays every case of tests/containerd/recorded.json.gz in every configuration of it against both, and compares outcome,
-step, code, message, seccomp section and the whole rest of the spec, order included. Not compared:
+Plays every case of tests/containerd/recorded.json.gz in every configuration of it against both, and then some made at
+random; compares outcome, step, code, message, seccomp section and the whole rest of the spec, order included. Not
+compared:
 
-    ids, network namespaces' names, process ids     made up by each side: placeholders
+    ids, process ids, network namespaces' names,
+    numbers of temporary folders                    made up by each side: placeholders
     linux.devices                                   of privileged containers: the device nodes of this machine
 
 Needs root, and a containerd that serves the CRI v1 (from 1.6 on) with ctr, containerd-shim-runc-v2 and runc beside it
@@ -18,6 +20,7 @@ import argparse
 import gzip
 import json
 import os
+import random
 import re
 import shutil
 import sys
@@ -27,9 +30,10 @@ from pathlib import Path
 from typing import Any
 
 from runtimes.capabilities import KERNEL_CAPABILITIES
+from scripts.beside import at_random
 from scripts.beside.daemons import FailedError, Real, crishim
 from scripts.beside.images import CONTAINER
-from scripts.beside.play import Outcome, Player
+from scripts.beside.play import Case, Outcome, Player
 
 CASES = Path("tests/containerd/recorded.json.gz")
 IGNORED = (("linux", "devices"),)
@@ -74,15 +78,17 @@ def capabilities_of(mask: str) -> list[str]:
     return [name for number, name in enumerate(KERNEL_CAPABILITIES) if bits >> number & 1]
 
 
-def compare(real: Real, release: str, recorded: Any, config: dict[str, Any], names: list[str]) -> tuple[int, Differing]:
+def compare(
+    real: Real, release: str, unset: str, cases: dict[str, Case], sandboxes: dict[str, Case]
+) -> tuple[int, Differing]:
     """Play cases in one configuration; return how many of them the real one refused, and {case: differences}."""
     folder = real.folder
-    real.lay_out(config["unset"].replace("${PROFILE_DIR}", str(folder / "profiles")))
+    real.lay_out(unset.replace("${PROFILE_DIR}", str(folder / "profiles")))
     with real.serving() as mask, crishim(release, folder, capabilities_of(mask)) as socket:
-        sides = [Player(each, folder, recorded["sandboxes"]) for each in (real.socket, socket)]
+        sides = [Player(each, folder, sandboxes) for each in (real.socket, socket)]
         sides[1].call("PullImage", service="ImageService", image={"image": CONTAINER})
         try:
-            outcomes = {name: [side.play(recorded["cases"][name]) for side in sides] for name in names}
+            outcomes = {name: [side.play(case) for side in sides] for name, case in cases.items()}
         finally:
             for side in sides:
                 side.close()
@@ -91,12 +97,25 @@ def compare(real: Real, release: str, recorded: Any, config: dict[str, Any], nam
     return refused, {name: differs for name, differs in found.items() if differs}
 
 
+def by_chance(seed: int, number: int) -> tuple[dict[str, Case], dict[str, Case]]:
+    """Return cases made at random, and the pods that some of them share."""
+    source = random.Random(seed)  # noqa: S311  the same ones again
+    sandboxes = {f"r{at}": at_random.sandbox(source, profile=False) for at in range(6)}
+    cases = {
+        f"{seed}.{at}": at_random.sandbox(source) if at % 4 == 0 else at_random.container(source, sandboxes)
+        for at in range(number)
+    }
+    return cases, sandboxes
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("family", choices=["containerd"])
     parser.add_argument("--binary", default="containerd", help="the real one  [default: the one in PATH]")
     parser.add_argument("--release", help="what crishim is  [default: what the binary calls itself]")
     parser.add_argument("--filter", default="", metavar="REGEX", help="only cases whose names match")
+    parser.add_argument("--random", type=int, default=100, metavar="N", help="cases made at random  [default: 100]")
+    parser.add_argument("--seed", type=int, default=1, help="others at random  [default: 1]")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every difference there")
     options = parser.parse_args()
     binary = shutil.which(options.binary)
@@ -116,13 +135,20 @@ def main() -> int:
             file.write_bytes(text.encode("latin-1"))
         real = Real(Path(binary).resolve(), folder)
         release = options.release or real.version()
-        for label, config in configs.items():
-            names = [name for name in config["cases"] if re.search(options.filter, name)]
-            played += len(names)
-            refusals, found = compare(real, release, recorded, config, names)
+        plays = [
+            (label, config["unset"], {name: recorded["cases"][name] for name in config["cases"]}, recorded["sandboxes"])
+            for label, config in configs.items()
+        ]
+        plays.append(("at random", "", *by_chance(options.seed, options.random)))
+        for label, unset, every, sandboxes in plays:
+            cases = {name: case for name, case in every.items() if re.search(options.filter, name)}
+            if not cases:
+                continue
+            played += len(cases)
+            refusals, found = compare(real, release, unset, cases, sandboxes)
             refused += refusals
             wrong |= {f"{label}: {name}": differs for name, differs in found.items()}
-            print(f"{label}: {len(names)} cases, {len(found)} differ", flush=True)
+            print(f"{label}: {len(cases)} cases, {len(found)} differ", flush=True)
     except FailedError as fault:
         print(f"differential: {fault}", file=sys.stderr)
         return 2

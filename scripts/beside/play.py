@@ -81,11 +81,12 @@ class Player:
             "command": ["/bin/busybox"],
             "args": ["sleep", "30"],
             "log_path": f"{name}.log",
+            **self._filled(case.get("config", {})),
         }
         if not case.get("no_metadata"):
             config["metadata"] = {"name": case.get("name") or name, "attempt": self._serial}
         if "linux" in config:
-            config["linux"]["resources"] = {}
+            config["linux"].setdefault("resources", {})
         message = json_format.ParseDict(config, pb.ContainerConfig())
         try:
             fields = {"pod_sandbox_id": sandbox, "config": message, "sandbox_config": sandbox_config}
@@ -108,7 +109,7 @@ class Player:
     def _run(self, case: Case, name: str) -> tuple[str, Any, Outcome | None]:
         """Run a pod; return its id and configuration, or the refusal."""
         uid = f"00000000-0000-4000-8000-{self._serial:012d}"
-        config = self._config(case, {}) | {"log_directory": str(self.folder / "logs" / uid)}
+        config = self._config(case, {}) | {"log_directory": str(self.folder / "logs" / uid)} | case.get("config", {})
         if not case.get("no_metadata"):
             config["metadata"] = {"name": name, "uid": uid, "namespace": "beside"}
         message = json_format.ParseDict(config, pb.PodSandboxConfig())
@@ -126,19 +127,23 @@ class Player:
         config: dict[str, Any] = {"labels": {"crishim": "1"}, "annotations": case.get("annotations") or {}}
         if case.get("no_linux"):
             return config
-        config["linux"] = {}
+        config["linux"] = dict(case.get("linux", {}))
         if not case.get("no_security_context"):
             context = case.get("security_context") or {}
             options = {"namespace_options": pod.get("namespace_options", _NAMESPACES)}
-            text = json.dumps(options | context).replace("${PROFILE_DIR}", str(self.folder / "profiles"))
-            config["linux"]["security_context"] = json.loads(text)
+            config["linux"]["security_context"] = self._filled(options | context)
         return config
+
+    def _filled(self, value: Any) -> Any:
+        """Return JSON-shaped values with the folder of the profiles filled in."""
+        return json.loads(json.dumps(value).replace("${PROFILE_DIR}", str(self.folder / "profiles")))
 
 
 def neutral(text: str) -> str:
-    """Return a text with placeholders for what every daemon makes up: ids, names of namespaces, processes."""
+    """Return a text with placeholders for what every daemon makes up: ids, names of namespaces, processes, folders."""
     text = re.sub(r"[0-9a-f]{64}", "<ID>", text)
     text = re.sub(r"cni-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "cni-<UUID>", text)
+    text = re.sub(r"containerd-mount\d+", "containerd-mount<N>", text)
     return re.sub(r"/proc/\d+/", "/proc/<PID>/", text)
 
 
