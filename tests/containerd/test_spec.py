@@ -141,7 +141,10 @@ REFUSALS = [
     (
         "2.3.4",
         LinuxContainerSecurityContext(run_as_username="nobody"),
-        "failed to create containerd container: no users found",
+        (
+            "failed to create containerd container: mount callback failed on "
+            "/var/lib/containerd/tmpmounts/containerd-mount3435973836: no users found"
+        ),
     ),
     (
         "2.3.4",
