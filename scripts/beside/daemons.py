@@ -120,7 +120,11 @@ class Real:
             for number, name in enumerate((images.CONTAINER, images.PAUSE)):
                 archive = self.folder / f"image-{number}.tar"
                 images.write(name, archive)
-                self._ctr("images", "import", "--snapshotter", "native", str(archive))
+                words = ("--snapshotter", "native", str(archive))
+                try:
+                    self._ctr("images", "import", "--local", *words)  # newer ones have the daemon do it otherwise
+                except FailedError:
+                    self._ctr("images", "import", *words)
             status = Path(f"/proc/{process.pid}/status").read_text()
             yield next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
         finally:
