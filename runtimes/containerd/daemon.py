@@ -154,6 +154,8 @@ class Daemon:
         try:
             users.set_user(spec, text, self.known)
         except users.NotInImageError as missing:
+            if self.known.has("image-files-read-in-place"):
+                raise
             # Looked for in the image, which is mounted in a folder with a number of its own.
             folder = join(self.config.get("containerdRootDir"), f"tmpmounts/containerd-mount{int(place.id[:8], 16)}")
             raise Objection(f"mount callback failed on {folder}: {missing}") from None

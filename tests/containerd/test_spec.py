@@ -141,6 +141,11 @@ REFUSALS = [
     (
         "2.3.4",
         LinuxContainerSecurityContext(run_as_username="nobody"),
+        "failed to create containerd container: no users found",
+    ),
+    (
+        "2.1.9",
+        LinuxContainerSecurityContext(run_as_username="nobody"),
         (
             "failed to create containerd container: mount callback failed on "
             "/var/lib/containerd/tmpmounts/containerd-mount3435973836: no users found"
