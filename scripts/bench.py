@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from scripts import models
+from scripts import bench_models
 from shim.cri.pb.runtime.v1 import api_pb2 as pb
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def main() -> None:
         ratio = figure.rate / empty.rate
         rows[name] = {"rate": figure.rate, "p50_ms": figure.p50, "p99_ms": figure.p99, "ratio": ratio}
         print(f"{name:34}{figure.rate:9.0f}{figure.p50:9.2f}{figure.p99:9.2f}{ratio:8.2f}  ({empty.rate:.0f}/s)")
-    decided, loaded = models.rates(options.seconds), models.loading()
+    decided, loaded = bench_models.rates(options.seconds), bench_models.loading()
     print()
     for name, rate in decided.items():
         print(f"{name:34}{rate:9.0f}/s")
