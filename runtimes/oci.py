@@ -13,6 +13,7 @@ import msgspec
 
 ALLOW = "SCMP_ACT_ALLOW"
 ERRNO = "SCMP_ACT_ERRNO"
+LOG = "SCMP_ACT_LOG"
 
 
 class Arg(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
@@ -52,3 +53,18 @@ class Seccomp(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     def from_json(cls, section: object) -> Seccomp:
         """Read a section back. Raises `msgspec.ValidationError` where it is not one."""
         return msgspec.convert(section, cls)
+
+
+def logged(section: Seccomp) -> Seccomp:
+    """Return the audit variant of a profile: what it denies with an error is allowed, and written to the kernel's log.
+
+    This is the profile to try out first that KEP-2413 recommends. A log entry has no error number, so those go too.
+    """
+
+    def rule(syscall: Syscall) -> Syscall:
+        return msgspec.structs.replace(syscall, action=LOG, errno_ret=None) if syscall.action == ERRNO else syscall
+
+    found = msgspec.structs.replace(section, syscalls=tuple(rule(syscall) for syscall in section.syscalls))
+    if section.default_action != ERRNO:
+        return found
+    return msgspec.structs.replace(found, default_action=LOG, default_errno_ret=None)

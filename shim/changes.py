@@ -64,7 +64,7 @@ def profile_changes(rules: Iterable[Rule], old: Release, new: Release) -> Iterat
             there: Syscall = before or after  # type: ignore[assignment]  # one of them is
             names = ", ".join(dict.fromkeys(there.names or ()))
             what = ADDED if before is None else REMOVED
-            yield Change("profile", rule.rule, what, f"{_rule(rule)}: {names}{_condition(there.args)}", rule.source)
+            yield Change("profile", rule.rule, what, f"{_rule(rule)}: {names}{condition(there.args)}", rule.source)
             continue
         yield from _name_changes(rule, before, after)
 
@@ -77,7 +77,7 @@ def _name_changes(rule: Rule, before: Syscall, after: Syscall) -> Iterator[Chang
         for name in sorted(names):
             by_source.setdefault(sources.get(name, rule.source), []).append(name)
         for source, some in by_source.items():
-            yield Change("profile", rule.rule, what, f"{_rule(rule)}: {', '.join(some)}{_condition(rule.args)}", source)
+            yield Change("profile", rule.rule, what, f"{_rule(rule)}: {', '.join(some)}{condition(rule.args)}", source)
 
 
 def _rule(rule: Rule) -> str:
@@ -94,8 +94,8 @@ def _shown(value: Any) -> str:
     return ", ".join(str(each) for each in value) if isinstance(value, list) else str(value)
 
 
-def _condition(args: tuple[Arg, ...]) -> str:
-    """Say when a rule with arguments holds: " where arg0 == 38"."""
+def condition(args: tuple[Arg, ...]) -> str:
+    """Say when a rule with arguments holds: " where arg0 == 38", "" where it has none."""
     return " where " + " and ".join(_comparison(arg) for arg in args) if args else ""
 
 

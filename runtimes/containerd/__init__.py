@@ -4,7 +4,7 @@ The rooms, from the one that others enter by:
 
     family.py           the family: releases, facts, starting one
     daemon.py           one daemon: requests -> decisions, refusals put into its words
-    config.py           its configuration file
+    config.py           its configuration file: config_document.py joins it, config_effect.py tells what has no effect
     seccomp.py          which profile applies; default_profile.py composes the built-in one
     spec.py             the rest of the OCI runtime spec: container.py, sandbox.py, mounts.py, users.py, capabilities.py
     persona.py          Version, Status, names, refusals; info.py the verbose info

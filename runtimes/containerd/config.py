@@ -14,6 +14,7 @@ import msgspec
 
 from runtimes import facts
 from runtimes.containerd import base_spec, config_document
+from runtimes.containerd.config_effect import Setting, without_effect
 from runtimes.containerd.known import PACKAGE
 from runtimes.containerd.paths import join
 from runtimes.containerd.refusals import not_started
@@ -92,7 +93,8 @@ def load(path: str, known: Known, files: Files) -> Config:
     _directories(shown, document.table)
     default = _default_handler(containerd, known)
     handlers = {name: _handler(name, settings, known, files) for name, settings in containerd["runtimes"].items()}
-    return Config(shown, handlers, default, _pause_image(document, shown, known), document.notes)
+    notes = (*document.notes, *without_effect(document, known, lambda struct: _settings_of(struct, known)))
+    return Config(shown, handlers, default, _pause_image(document, shown, known), notes)
 
 
 # Tables -> settings.
@@ -159,6 +161,15 @@ def _default(entry: Table, known: Known) -> Any:
     if isinstance(default, list) and default and isinstance(default[0], dict):
         return next(each["value"] for each in reversed(default) if known.release in Span.read(each))
     return default
+
+
+def _settings_of(struct: str, known: Known) -> dict[str, Setting]:
+    found: dict[str, Setting] = {}
+    for entry in _settings().get(struct, ()):
+        there = known.release in Span.read(entry)
+        if "toml" in entry and (there or entry["toml"] not in found):
+            found[entry["toml"]] = Setting(entry["type"], there)
+    return found
 
 
 @functools.cache

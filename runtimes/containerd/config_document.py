@@ -34,11 +34,15 @@ _IMPORTS_AT_MOST = 1000  # files, against a glob that finds a whole disk
 
 
 class Document(msgspec.Struct, frozen=True):
-    """The files as one: `table` as joined, `cri` the settings of the CRI plugin, `notes` what does not count."""
+    """The files as one: `table` as joined, `cri` the settings of the CRI plugin, `notes` what does not count.
+
+    `tables` is each file as it was written.
+    """
 
     table: Table
     cri: Table
     notes: tuple[Step, ...] = ()
+    tables: tuple[Table, ...] = ()
 
 
 def read(path: str, known: Known, files: Files) -> Document:
@@ -49,10 +53,17 @@ def read(path: str, known: Known, files: Files) -> Document:
     how = known.value("config-imports")
     tables = list(_with_imports(path, files, imports=bool(how))) if path else []
     if not known.has("config-section-moved"):
-        return _unmigrated(_joined(tables, how), known, path)
-    if how == "migrated":
-        return _each_migrated(tables, known, path)
-    return _then_migrated(tables, how, known, path)
+        document = _unmigrated(_joined(tables, how), known, path)
+    elif how == "migrated":
+        document = _each_migrated(tables, known, path)
+    else:
+        document = _then_migrated(list(tables), how, known, path)
+    return msgspec.structs.replace(document, tables=tuple(tables))
+
+
+def section_of(table: Table, known: Known) -> str:
+    """Return the name under which a file of its version has the settings of the CRI plugin."""
+    return _sections(known)[_version(table, known, "")]
 
 
 # One table after the other.
@@ -66,7 +77,7 @@ def _unmigrated(table: Table, known: Known, path: str) -> Document:
     for plugin in _plugins(table) if words and name != SHORT else ():
         if not plugin.startswith("io.containerd.") or plugin.count(".") < len("io.containerd.x.vx".split(".")) - 1:
             raise not_started(words.format(name=plugin))
-    return Document(table, _plugin(table, name))
+    return Document(table, plugin_table(table, name))
 
 
 def _then_migrated(tables: list[Table], how: str, known: Known, path: str) -> Document:
@@ -74,13 +85,13 @@ def _then_migrated(tables: list[Table], how: str, known: Known, path: str) -> Do
     sections, notes = _sections(known), []
     for at, table in enumerate(tables):
         if sections[_version(table, known, path)] == SHORT:
-            if _plugin(table, SHORT) and known.has("config-without-version-loses-cri"):
+            if plugin_table(table, SHORT) and known.has("config-without-version-loses-cri"):
                 because = "a file of version 1, or of none, loses every setting of the CRI plugin in this release"
                 notes.append(_note("config-without-version-loses-cri", because, known))
             tables[at] = _renamed({**table, "version": max(sections)})
     joined = _joined(tables, how)
     version = _version(joined, known, path)
-    old, new = _plugin(joined, OLD), _plugin(joined, NEW)
+    old, new = plugin_table(joined, OLD), plugin_table(joined, NEW)
     if sections[version] == OLD:
         return Document(joined, old if old and known.has("config-section-replaced") else {**old, **new}, tuple(notes))
     if old and not notes:
@@ -99,7 +110,7 @@ def _each_migrated(tables: list[Table], known: Known, path: str) -> Document:
             text = known.value("config-drop-in-too-new")
             raise not_started(text.format(version=version, root=root))
         renamed = _renamed(table) if _sections(known)[version] == SHORT else table
-        old, new = _plugin(renamed, OLD), _plugin(renamed, NEW)
+        old, new = plugin_table(renamed, OLD), plugin_table(renamed, NEW)
         cri.append(new if version == highest else {**old, **new})
     return Document(_joined(tables, "merged"), _joined(cri, "merged"))
 
@@ -190,7 +201,7 @@ def _renamed(table: Table) -> Table:
     if SHORT not in plugins:
         return table
     rest = {name: value for name, value in plugins.items() if name != SHORT}
-    return {**table, "plugins": {**rest, OLD: {**_plugin(table, SHORT), **_plugin(table, OLD)}}}
+    return {**table, "plugins": {**rest, OLD: {**plugin_table(table, SHORT), **plugin_table(table, OLD)}}}
 
 
 def _plugins(table: Table) -> Table:
@@ -198,7 +209,8 @@ def _plugins(table: Table) -> Table:
     return found if isinstance(found, dict) else {}
 
 
-def _plugin(table: Table, name: str) -> Table:
+def plugin_table(table: Table, name: str) -> Table:
+    """Return the table of a plugin, {} where there is none."""
     found = _plugins(table).get(name)
     return found if isinstance(found, dict) else {}
 

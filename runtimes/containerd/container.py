@@ -44,7 +44,7 @@ def spec(
     spec = base_spec.fresh(site, place.id) or default(known, place.id)
     _process(spec, site, request, place.image, sandbox)
     _cgroup_namespace(spec, site, security, first=True)
-    mounts.container(spec, site, request, security, place, sandbox_place.id)
+    mounts.container(spec, site, request, security, place, sandbox_place.id, pod_shm=_has_shm(sandbox))
     _masks(spec, site, security)
     _devices(spec, site, request, security)
     steps = _privileges(spec, site, security, sandbox)
@@ -58,6 +58,12 @@ def spec(
     groups(spec, security.supplemental_groups)
     _cgroup_namespace(spec, site, security, first=False)
     return spec, steps
+
+
+def _has_shm(sandbox: SandboxRequest) -> bool:
+    """Whether a /dev/shm was made for a pod: not if it shares the host's."""
+    security = sandbox_security(sandbox)
+    return not (security and security.namespace_options and security.namespace_options.ipc == NODE)
 
 
 def _process(spec: Spec, site: Site, request: ContainerRequest, image: ImageFacts, sandbox: SandboxRequest) -> None:

@@ -9,6 +9,7 @@ from runtimes.containerd import container, sandbox, seccomp, users
 from runtimes.containerd.config import load
 from runtimes.containerd.known import Known
 from runtimes.containerd.objection import Objection
+from runtimes.containerd.paths import join
 from runtimes.containerd.persona import ContainerdPersona
 from runtimes.containerd.received import lost, received
 from runtimes.containerd.spec import Site, Spec, finished
@@ -74,7 +75,7 @@ class Daemon:
             raise _refused(start + self.known.value("sandbox-options-prefix"), objection, steps) from None
         try:
             steps += self._filter(spec, choice)
-            self._user(spec, user, place.image.user)
+            self._user(spec, user, place)
         except Objection as objection:
             raise _refused(start + _CREATION, objection, steps + choice.steps) from None
         decision = Decision(finished(spec), steps)
@@ -104,7 +105,7 @@ class Daemon:
         except Objection as objection:
             raise _refused(self.known.value("container-options-prefix"), objection, steps) from None
         try:
-            self._user(spec, user, place.image.user)
+            self._user(spec, user, place)
             users.set_groups(spec, security.supplemental_groups, security.supplemental_groups_policy, self.known)
             steps += capability_steps
             steps += self._filter(spec, choice, base=site.handler.base_spec is not None)
@@ -146,10 +147,18 @@ class Daemon:
             return 'failed to generate container "{id}" spec: '
         return prefix
 
-    def _user(self, spec: Spec, asked: str, of_image: str) -> None:
-        text = asked or (of_image if self.known.has("image-user") else "")
-        if text:
+    def _user(self, spec: Spec, asked: str, place: SandboxPlace | ContainerPlace) -> None:
+        text = asked or (place.image.user if self.known.has("image-user") else "")
+        if not text:
+            return
+        try:
             users.set_user(spec, text, self.known)
+        except users.NotInImageError as missing:
+            if self.known.has("image-files-read-in-place"):
+                raise
+            # Looked for in the image, which is mounted in a folder with a number of its own.
+            folder = join(self.config.get("containerdRootDir"), f"tmpmounts/containerd-mount{int(place.id[:8], 16)}")
+            raise Objection(f"mount callback failed on {folder}: {missing}") from None
 
     def _filter(self, spec: Spec, choice: seccomp.Choice, *, base: bool = False) -> tuple[Step, ...]:
         """Set the section of a choice; return its steps."""

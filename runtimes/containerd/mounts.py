@@ -31,11 +31,13 @@ def container(
     security: LinuxContainerSecurityContext,
     place: ContainerPlace,
     sandbox_id: str,
+    *,
+    pod_shm: bool,
 ) -> None:
-    """Set the mounts. Raises `Objection`."""
+    """Set the mounts; `pod_shm` is whether the pod has a /dev/shm of its own. Raises `Objection`."""
     asked = [_of_image(each, site, sandbox_id) for each in request.mounts]
     taken = {clean(each.container_path) for each in asked}
-    extra = [*_pod_files(site, security, sandbox_id), *_volumes(site, security, place)]
+    extra = [*_pod_files(site, security, sandbox_id, pod_shm=pod_shm), *_volumes(site, security, place)]
     wanted = asked + [each for each in extra if clean(each.container_path) not in taken]
     wanted.sort(key=lambda each: clean(each.container_path).count("/"))
 
@@ -57,7 +59,7 @@ def _cgroup_options(spec: Spec, site: Site) -> list[str]:
     return options
 
 
-def _pod_files(site: Site, security: LinuxContainerSecurityContext, sandbox_id: str) -> list[Mount]:
+def _pod_files(site: Site, security: LinuxContainerSecurityContext, sandbox_id: str, *, pod_shm: bool) -> list[Mount]:
     options = security.namespace_options
     userns = options.userns_options if options and site.known.has("idmapped-mounts") else None
     uids, gids = (userns.uids, userns.gids) if userns else ((), ())
@@ -75,6 +77,8 @@ def _pod_files(site: Site, security: LinuxContainerSecurityContext, sandbox_id: 
         for name in names
     ]
     shared = options is not None and options.ipc == NODE
+    if not (shared or pod_shm) and site.known.has("shm-bound-if-there"):
+        return found
     shm = SHM if shared else site.sandbox_state(sandbox_id, "shm")
     return [*found, Mount(container_path=SHM, host_path=shm)]
 

@@ -23,6 +23,10 @@ _HIGHEST = 2**31 - 1
 _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
+class NotInImageError(Objection):
+    """The image's files do not have such a user or group; root is the only one that every image is taken to have."""
+
+
 def user_text(name: str, user: Int64Value | None, group: Int64Value | None) -> str:
     """Return what a request says about the user as one text, "" for nothing. Raises `Objection`."""
     text = name or (str(user.value) if user else "")
@@ -68,4 +72,4 @@ def _number(part: str, text: str, kind: str, known: Known) -> int:
             raise Objection(f"invalid USER value {quote(text)}: {kind} out of range")
     if part == "root":
         return 0
-    raise Objection("no users found" if kind == "uid" else "no groups found")
+    raise NotInImageError("no users found" if kind == "uid" else "no groups found")

@@ -21,7 +21,7 @@ def releases_of(name: str) -> tuple[KnownRelease, ...]:
         from shim.kubelet.releases import releases
 
         return releases()
-    return _model(name).releases()
+    return model_of(name).releases()
 
 
 def release_of(name: str, text: str) -> Release:
@@ -32,7 +32,7 @@ def release_of(name: str, text: str) -> Release:
         return releases.known(text)[0]
     from runtimes.model import known
 
-    return known(_model(name), text)
+    return known(model_of(name), text)
 
 
 def facts_of(name: str) -> Facts:
@@ -41,7 +41,7 @@ def facts_of(name: str) -> Facts:
         from runtimes.facts import load
 
         return load("shim.kubelet")
-    return _model(name).facts()
+    return model_of(name).facts()
 
 
 def profile_of(name: str) -> tuple[Rule, ...]:
@@ -52,7 +52,7 @@ def profile_of(name: str) -> tuple[Rule, ...]:
 
     if name == KUBELET:
         return ()
-    package = type(_model(name)).__module__
+    package = type(model_of(name)).__module__
     while package and not hasattr(sys.modules[package], "__path__"):
         package = package.rpartition(".")[0]
     try:
@@ -61,7 +61,8 @@ def profile_of(name: str) -> tuple[Rule, ...]:
         return ()
 
 
-def _model(name: str) -> RuntimeModel:
+def model_of(name: str) -> RuntimeModel:
+    """Return a family of runtimes. Raises `BadInput` where there is no such."""
     from runtimes.model import find, names
 
     try:

@@ -144,6 +144,14 @@ REFUSALS = [
         "failed to create containerd container: no users found",
     ),
     (
+        "2.1.9",
+        LinuxContainerSecurityContext(run_as_username="nobody"),
+        (
+            "failed to create containerd container: mount callback failed on "
+            "/var/lib/containerd/tmpmounts/containerd-mount3435973836: no users found"
+        ),
+    ),
+    (
         "2.3.4",
         LinuxContainerSecurityContext(run_as_user=Int64Value(value=2**31)),
         'failed to create containerd container: invalid USER value "2147483648": uid out of range',
@@ -345,3 +353,18 @@ def test_a_user_namespace() -> None:
     two = NamespaceOption(userns_options=UserNamespace(mode=0, uids=ids + ids, gids=ids))
     with pytest.raises(Refused, match="only one mapping line supported, got 2 mapping lines"):
         container("2.3.4", LinuxContainerSecurityContext(namespace_options=two), pod=pod)
+
+
+@pytest.mark.parametrize(("release", "bound"), [("1.6.20", True), ("1.7.24", True), ("2.0.0", False), ("2.1.9", False)])
+def test_a_pod_that_shares_the_hosts_shm_has_none_to_bind_as_observed(release: str, *, bound: bool) -> None:
+    security = LinuxSandboxSecurityContext(namespace_options=NamespaceOption(ipc=2))
+    pod = sandbox(LinuxPodSandboxConfig(security_context=security))
+    (shm,) = [each for each in container(release, pod=pod).spec["mounts"] if each["destination"] == "/dev/shm"]  # noqa: S108
+    assert shm["type"] == ("bind" if bound else "tmpfs")
+
+
+@pytest.mark.parametrize(("release", "ending"), [("1.7.24", "for seccomp: unknown"), ("2.1.9", "for seccomp")])
+def test_the_oci_runtimes_words_are_passed_on_as_observed(release: str, ending: str) -> None:
+    with pytest.raises(Refused) as refused:
+        runtime(release).start({"linux": {"seccomp": {"defaultAction": "SCMP_ACT_BOGUS"}}})
+    assert refused.value.message.endswith(ending)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,65 @@ def test_configuration_files_are_taken_as_observed(row: list[str]) -> None:
         else:
             got = json.loads(runtime.persona.status().info["config"])["unsetSeccompProfile"]
         assert got == expected, release
+
+
+UNCONFINED = ContainerRequest(
+    linux=LinuxContainerConfig(security_context=LinuxContainerSecurityContext(seccomp=SecurityProfile(profile_type=1)))
+)
+WRITTEN = re.compile(r'^(unset_seccomp_profile\w*) = "(.*)"$', re.IGNORECASE | re.MULTILINE)
+
+
+@pytest.mark.parametrize("row", tables()["observed-configuration"]["rows"], ids=lambda row: row[0])
+def test_a_setting_is_told_to_have_no_effect_exactly_where_none_was_observed(row: list[str]) -> None:
+    name, *results = row
+    root, imported = FILES[name]
+    written = [value for _, value in WRITTEN.findall(f"{root}\n{imported}")]
+    for release, result in zip(tables()["observed-configuration"]["releases"], results, strict=True):
+        if result == EXITS or result.startswith("("):
+            continue
+        files = MemoryFiles({CONFIG: root.encode(), "/etc/containerd/more.toml": imported.encode()})
+        runtime = model.runtime(parse(release), Host(), Setup(config=CONFIG), files)
+        decision = runtime.container(UNCONFINED, PLACE, SandboxRequest(), SANDBOX)
+        told = [
+            step.because
+            for step in decision.steps
+            if step.warns and ("unset_seccomp_profile" in step.because.lower() or "every setting" in step.because)
+        ]
+        observed = result.partition(" (")[0]
+        assert bool(told) == any(value != observed for value in written), (release, told)
+
+
+NO_EFFECT = [
+    ("1.3.10", f"version = 2\n[{G}]\n{RD}", "unset_seccomp_profile: no setting of containerd 1.3.10"),
+    ("1.6.20", f"[{G}]\n{RD}", 'the version of the file means [plugins."cri"]'),
+    ("1.6.20", f"version = 2\n[{G}]\nUnset_Seccomp_Profile = 'x'\n", "only as this release spells them"),
+    ("2.3.4", f"version = 2\n[{G}.containerd]\n{RD}", "containerd.unset_seccomp_profile: no effect, since there is no"),
+    (
+        "2.3.4",
+        f"version = 3\n[{R}.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\nbase_spec = '/x'\n",
+        "containerd.runtimes.runc.base_spec: no effect",
+    ),
+]
+
+
+@pytest.mark.parametrize(("release", "text", "says"), NO_EFFECT)
+def test_what_has_no_effect_is_told_with_its_reason(release: str, text: str, says: str) -> None:
+    files = MemoryFiles({CONFIG: text.encode()})
+    runtime = model.runtime(parse(release), Host(), Setup(config=CONFIG), files)
+    steps = runtime.container(UNCONFINED, PLACE, SandboxRequest(), SANDBOX).steps
+    (because,) = [step.because for step in steps if step.warns and step.rule.startswith("config-")]
+    assert says in because
+
+
+@pytest.mark.parametrize("release", ["1.4.13", "1.6.20", "1.7.24", "2.0.0", "2.1.9", "2.3.4"])
+def test_a_file_of_which_everything_counts_raises_no_warning(release: str) -> None:
+    runc = f"{G}.containerd.runtimes.runc"
+    text = (
+        f"version = 2\n[{G}]\n{RD}sandbox_image = 'p:1'\n"
+        f"[{G}.cni]\nbin_dir = '/cni'\n[{G}.registry.headers]\nX = ['y']\n"
+        f"[{runc}]\nruntime_type = 'io.containerd.runc.v2'\n[{runc}.options]\nSystemdCgroup = true\n"
+    )
+    files = MemoryFiles({CONFIG: text.encode()})
+    runtime = model.runtime(parse(release), Host(), Setup(config=CONFIG), files)
+    steps = runtime.container(UNCONFINED, PLACE, SandboxRequest(), SANDBOX).steps
+    assert not [step.because for step in steps if step.warns and step.rule.startswith("config-")]
