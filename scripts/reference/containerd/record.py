@@ -4,7 +4,8 @@
 
 Compiles main.go against each release's public module and calls the public function DefaultProfile with each capability
 set of tests/containerd/profile_digests.json. Writes {release: {"GOARCH/set": sha256 of canonical JSON}}; --check
-compares with what is carried there instead, and exits with 1 where anything differs. Without a RELEASE: every one.
+compares with what is carried there instead, and exits with 1 where anything differs, with 2 where only some release
+could not be had. Without a RELEASE: every one.
 
 The function answers for the architecture that it is compiled for and for the kernel that it runs on. So what runs here
 is recorded by default; other architectures, and a kernel before 4.8, need qemu-user, which is used if it is there.
@@ -148,6 +149,9 @@ def differences(tag: str, found: dict[str, str]) -> list[str]:
     return [key for key, value in found.items() if not value.startswith(carried[key])]
 
 
+_MISSING = 2  # exit code: nothing differs, but not every release could be had
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("releases", nargs="*", metavar="RELEASE")
@@ -178,13 +182,13 @@ def main() -> int:
     if options.check:
         profiles = sum(map(len, answers.values()))
         print(f"{profiles} profiles of {len(answers)} releases: {len(wrong)} releases differ, {len(missing)} missing")
-        return 1 if wrong or missing else 0
+        return 1 if wrong else _MISSING if missing else 0
     text = json.dumps(answers, indent=1) + "\n"
     if options.out:
         options.out.write_text(text)
     else:
         print(text, end="")
-    return 1 if missing else 0
+    return _MISSING if missing else 0
 
 
 if __name__ == "__main__":
