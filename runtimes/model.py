@@ -55,7 +55,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An image on the node. `id` is the digest of its configuration, "sha256:" and 64 hex digits."""
+    """An image on the node. `id` is the digest of its configuration, "sha256:" and 64 hex digits.
+
+    `annotations` are those of its manifest.
+    """
 
     id: str
     repo_tags: tuple[str, ...] = ()
@@ -73,6 +76,7 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     volumes: tuple[str, ...] = ()
     diff_ids: tuple[str, ...] = ()
     pinned: bool = False
+    annotations: dict[str, str] = {}
 
 
 class SandboxPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -146,7 +146,7 @@ class Daemon:
         if privileged and of_sandbox and not of_sandbox.privileged:
             raise Refused("UNKNOWN", "no privileged container allowed in sandbox")
         handler = sandbox_place.handler
-        notes = self._allowed(handler, sandbox.annotations, sandbox.annotations, [])
+        notes = self._allowed(handler, sandbox.annotations, sandbox.annotations, steps)
         own = self._allowed(handler, notes, request.annotations, steps)
         request = request if own is request.annotations else _with_annotations(request, own)
         if privileged:
@@ -164,6 +164,7 @@ class Daemon:
             container=request.metadata.name if request.metadata else "",
             container_id=place.id,
             annotations=notes,
+            image_annotations=self._allowed(handler, notes, place.image.annotations, steps),
         )
         answer = self.rules.answer(asked, handler or self.config.default_runtime)
         steps += answer.steps

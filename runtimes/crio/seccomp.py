@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from runtimes.crio import profiles
+from runtimes.artifacts import artifacts_of
+from runtimes.crio import artifacts, profiles
 from runtimes.crio.at import at
 from runtimes.crio.profiles import Composed
 from runtimes.decision import Step
@@ -168,8 +169,9 @@ class _Call:
 
     def _field(self, field: SecurityProfile) -> tuple[dict[str, Any] | None, str]:
         kind = field.profile_type
-        if kind == UNCONFINED:
-            self._artifact()
+        applied = self._artifact(field)
+        if applied is not None:
+            return applied
         if not self.rules.host.seccomp:
             return self._field_without_seccomp(kind)
         if kind == UNCONFINED:
@@ -244,7 +246,9 @@ class _Call:
         if self.rules.use_default_when_empty:
             self._step("use-default-when-empty", "`seccomp_use_default_when_empty` is on: nothing means RuntimeDefault")
             return self._field(SecurityProfile())
-        self._artifact()
+        applied = self._artifact(None)
+        if applied is not None:
+            return applied
         self._step("nothing-asked", "the request's field `seccomp` is not set: that means unconfined")
         return None, ""
 
@@ -292,20 +296,30 @@ class _Call:
         self.steps.append(step)
         return section
 
-    def _artifact(self) -> None:
-        """Look for an artifact that an annotation names: it would win over Unconfined and over nothing."""
-        if self.asked.is_sandbox or not self._has("artifact-profiles"):
-            return
-        container = self.asked.container
-        for name in self._value("artifact-annotations"):
-            pod = [self.asked.annotations.get(f"{name}/{suffix}") for suffix in (container, "POD")]
-            image = [self.asked.image_annotations.get(f"{name}{suffix}") for suffix in ("", f"/{container}", "/POD")]
-            reference = next((each for each in (*pod, *image) if each), None)
-            if reference:
-                raise CapacityExceeded(
-                    f"the annotation {name} asks for the profile of the OCI artifact {reference}, which this program "
-                    "does not pull: give the profile as a Localhost file instead"
-                )
+    def _artifact(self, field: SecurityProfile | None) -> tuple[dict[str, Any] | None, str] | None:
+        """Apply the artifact that an annotation names: it wins over Unconfined and over nothing."""
+        asked = self.asked
+        if asked.is_sandbox or asked.privileged or not self._has("artifact-profiles"):
+            return None
+        found = artifacts.named(self.rules.facts, asked.container, asked.annotations, asked.image_annotations)
+        if found is None:
+            return None
+        key, reference = found
+        if field is not None and field.profile_type != UNCONFINED:
+            because = f"the field says {_word(field)}: the OCI artifact of the annotation {key} is not looked at"
+            self._step("artifact-ignored", because, warns=True)
+            return None
+        wins = "its profile wins over Unconfined" if field is not None else "the request says nothing, so it applies"
+        self._step("artifact-profile", f"the annotation {key} names the OCI artifact {reference}: {wins}")
+        registries = artifacts_of(self.rules.files)
+        if registries is None:
+            raise CapacityExceeded(f"{key} names the OCI artifact {reference}, and this node asks no registry")
+        try:
+            data = artifacts.pull(self.rules.facts, self.rules.host.arch, registries, reference)
+        except artifacts.PullFault as fault:
+            self._refuse(f"try to pull OCI artifact seccomp profile: {fault}")
+        prefix = self._value("local-profile-error-prefix")
+        return self._finished(self._read(data, prefix), prefix), ""
 
     def _warn_of_contradiction(self, field: SecurityProfile | None) -> None:
         """Say where something that the author of the request meant is not looked at."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, cast
 
+from runtimes.artifacts import artifacts_of
 from runtimes.errors import BadInput
 from runtimes.files import FileFault
 from runtimes.model import Setup, find, known
+from shim.artifacts import Registries
 from shim.files import HostFiles
 from shim.kubelet.kubelet import Kubelet
 from shim.node import Entry, Node
@@ -28,7 +30,8 @@ def open_node(document: Document) -> Node:
     filled = fill(document)
     origin = document.origin
     host = host_of(filled)
-    files = HostFiles(_root(filled, origin))
+    root = _root(filled, origin)
+    files = HostFiles(root, Registries(HostFiles(root)))
     entries = {"": _entry("", "runtime", filled.runtime, host, files, origin)}
     for name, part in filled.handlers.items():
         entries[name] = _entry(name, f"handlers.{name}", part, host, files, origin)
@@ -87,6 +90,7 @@ class _WithOwnFile:
 
     def __init__(self, node: Files, path: str) -> None:
         self._node, self._own, self._path = node, HostFiles(), path
+        self.artifacts = artifacts_of(node)
 
     def read(self, path: str) -> bytes:
         return (self._own if path == self._path else self._node).read(path)
