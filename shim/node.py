@@ -28,12 +28,13 @@ class Entry(msgspec.Struct, frozen=True):
     """A runtime as a RuntimeHandler picks it.
 
     `name` is the CRI's handler ("" for the default), `handler` the runtime's own ("" for the one that its configuration
-    makes the default).
+    makes the default). `started_from` is what the runtime was started with, for those to compare who open nodes.
     """
 
     name: str
     runtime: Runtime
     handler: str = ""
+    started_from: Any = None
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import msgspec
 
 from runtimes import runc
 from runtimes.capabilities import KERNEL_CAPABILITIES
-from runtimes.crio import capabilities, profiles, spec
+from runtimes.crio import capabilities, profiles, reload, spec
 from runtimes.crio import config as crio_conf
 from runtimes.crio import notes as noted
 from runtimes.crio.at import at
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from runtimes.crio.seccomp import Answer
     from runtimes.files import Files
     from runtimes.host import Host
-    from runtimes.model import ContainerPlace, SandboxPlace, Setup
+    from runtimes.model import ContainerPlace, Reloaded, SandboxPlace, Setup
     from runtimes.persona import Persona
     from runtimes.release import Release
     from runtimes.request import ContainerRequest, SandboxRequest
@@ -55,7 +55,7 @@ class Daemon:
     """A daemon that runs."""
 
     def __init__(self, release: Release, host: Host, setup: Setup, files: Files) -> None:
-        self.release, self.host = release, host
+        self.release, self.host, self.setup = release, host, setup
         self.facts = at(release)
         self.config = crio_conf.load(release, setup, files)
         self.steps: list[Step] = list(self.config.steps)
@@ -172,6 +172,10 @@ class Daemon:
         made = spec.container(self.layout, request, place, sandbox, sandbox_place, decided)
         self._hand_over(made, answer, place.created_at, steps)
         return Decision(made, tuple(steps))
+
+    def reload(self, setup: Setup, files: Files) -> Reloaded:
+        """Return the daemon after SIGHUP, which reads the files of a setup again (runtimes/crio/reload.py)."""
+        return reload.reload(self, setup, files)
 
     def start(self, decision_spec: dict[str, object]) -> None:
         """The OCI runtime had the spec at the creation already."""
