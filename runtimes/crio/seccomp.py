@@ -262,6 +262,7 @@ class _Call:
             self._step("handler-profile", f"the runtime handler {name} has its own `seccomp_profile`")
         elif loaded.is_internal:
             self._step("internal-profile", f"RuntimeDefault is the profile that CRI-O {self.release} carries in itself")
+            self.steps += profiles.marks(self.release)
         else:
             self._step("configured-profile", "RuntimeDefault is the file of `seccomp_profile`, as it was at the start")
         prefix = self._value("field-error-prefix") if path_prefix is None else path_prefix
