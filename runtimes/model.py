@@ -160,6 +160,15 @@ def reload(runtime: Runtime, setup: Setup, files: Files) -> Reloaded:
     return Reloaded(runtime, (Step("runtime", "no-reload", because),))
 
 
+def pairing(runtime: Runtime, kubelet: Release) -> tuple[Step, ...]:
+    """Return what there is to say about a runtime under a kubelet, where its family says with which ones it goes.
+
+    A pairing that nobody supports is no error: it is what happens in the middle of an upgrade.
+    """
+    pairs = getattr(runtime, "pairing", None)
+    return pairs(kubelet) if pairs is not None else ()
+
+
 class RuntimeModel(Protocol):
     """A family of releases."""
 

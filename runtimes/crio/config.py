@@ -93,7 +93,8 @@ class Handler(msgspec.Struct, frozen=True):
 class Config(msgspec.Struct, frozen=True):
     """What a daemon runs with. Each table by key; `handlers` by name, in the order in which they were read.
 
-    `given` tells which keys ("crio.runtime.seccomp_profile") a flag or a variable decided, and which one.
+    `said` are the keys that somebody set ("crio.runtime.seccomp_profile"), `given` those among them that a flag or a
+    variable decided, and which one.
     """
 
     tables: dict[str, dict[str, Any]]
@@ -101,6 +102,7 @@ class Config(msgspec.Struct, frozen=True):
     workloads: dict[str, dict[str, Any]]
     steps: tuple[Step, ...] = ()
     given: dict[str, str] = {}
+    said: frozenset[str] = frozenset()
 
     @property
     def runtime(self) -> dict[str, Any]:
@@ -259,7 +261,11 @@ class _Reader:
         if not self.tables["crio.runtime"]["default_runtime"]:
             self.tables["crio.runtime"]["default_runtime"] = self.built_in
             self.handlers.setdefault(self.built_in, Handler(self.built_in, self._built_in_values(), built_in=True))
-        return Config(self.tables, self.handlers, self.workloads, tuple(self.steps), self.given)
+        return Config(self.tables, self.handlers, self.workloads, tuple(self.steps), self.given, self.said)
+
+    @property
+    def said(self) -> frozenset[str]:
+        return frozenset(self.set_keys | self.given.keys())
 
     def _value(self, fact: str) -> Any:
         return self.facts.value(fact)

@@ -72,6 +72,7 @@ class Daemon:
             use_default_when_empty=bool(runtime["seccomp_use_default_when_empty"]),
             listener_directory=posixpath.join(posixpath.dirname(self.config.tables["crio.api"]["listen"]), "seccomp"),
         )
+        self.rules.option_is_set = "crio.runtime.seccomp_use_default_when_empty" in self.config.said
         self.layout = Layout(release, host, self.config)
         self.persona: Persona = CrioPersona(release, self.config, self.layout)
         if setup.handler and setup.handler not in self.config.handlers:
@@ -177,6 +178,19 @@ class Daemon:
         """Return the daemon after SIGHUP, which reads the files of a setup again (runtimes/crio/reload.py)."""
         return reload.reload(self, setup, files)
 
+    def pairing(self, kubelet: Release) -> tuple[Step, ...]:
+        """Say where a kubelet is of another Kubernetes than this release goes with."""
+        skew = self.release.minor - kubelet.minor
+        oldest = self.facts.value("kubelet-skew")
+        if kubelet.major == self.release.major and 0 <= skew <= oldest:
+            return ()
+        ours = f"{self.release.major}.{self.release.minor}"
+        because = (
+            f"CRI-O {ours} goes with Kubernetes {ours}, and with kubelets up to {oldest} minor releases older: nobody "
+            f"supports a pair with kubelet {kubelet}"
+        )
+        return (Step("runtime", "kubelet-skew", because, "cri-o README.md, compatibility matrix", warns=True),)
+
     def start(self, decision_spec: dict[str, object]) -> None:
         """The OCI runtime had the spec at the creation already."""
         del decision_spec
@@ -250,6 +264,11 @@ class Daemon:
         """Load the profile of `seccomp_profile`, CRI-O's own where it names none."""
         path = self.config.runtime["seccomp_profile"]
         own = profiles.internal(self.release, self.host.arch)
+        if path and not self.host.seccomp:
+            because = (
+                f"the host has no seccomp: `seccomp_profile` {quote(path)} has no effect, its file is not even read"
+            )
+            self.steps.append(Step("runtime", "no-effect", because, _VALIDATE, warns=True))
         if not path or not self.host.seccomp:
             return own
         prefix = self.facts.value("config-validation-prefix")

@@ -22,11 +22,12 @@ import msgspec
 
 from runtimes.artifacts import artifacts_of
 from runtimes.crio import artifacts, profiles
-from runtimes.crio.at import at
+from runtimes.crio.at import PACKAGE, at
 from runtimes.crio.profiles import Composed
 from runtimes.decision import Step
 from runtimes.docker_format import ProfileFault
 from runtimes.errors import CapacityExceeded, Refused
+from runtimes.facts import load
 from runtimes.files import FileFault
 from runtimes.gojson import GoJsonFault, quote
 from runtimes.request import LOCALHOST, RUNTIME_DEFAULT, UNCONFINED, SecurityProfile
@@ -96,6 +97,7 @@ class Seccomp:
         self.profile, self.handler_profiles = profile, handler_profiles
         self.privileged_profile = privileged_profile if self._has("privileged-profile") else ""
         self.use_default_when_empty = use_default_when_empty and self._has("use-default-when-empty")
+        self.option_is_set = False  # whether somebody set `seccomp_use_default_when_empty`
         self.listener_directory = listener_directory
 
     def answer(self, asked: Asked, handler: str) -> Answer:
@@ -144,6 +146,7 @@ class _Call:
             self._step("inserts-security-context", because)
             field = SecurityProfile()
         self._warn_of_contradiction(field)
+        self._warn_of_what_has_no_effect(field)
         if field is not None and self._has("security-profile-field"):
             return self._field(field)
         if self._has("seccomp-profile-path"):
@@ -338,6 +341,24 @@ class _Call:
             elif field is not None:
                 because = f"the field `seccomp` is set: seccomp_profile_path {quote(path)} is not looked at"
                 self._step("path-ignored", because, warns=True)
+
+    def _warn_of_what_has_no_effect(self, field: SecurityProfile | None) -> None:
+        """Name the settings that somebody made and that this release, or this request, passes over."""
+        asked = self.asked
+        option_looked_at = self.rules.option_is_set and self._has("use-default-when-empty")
+        if option_looked_at and field is not None and self._has("security-profile-field"):
+            because = "the field `seccomp` is set, as kubelets do: `seccomp_use_default_when_empty` has no effect"
+            self._step("no-effect", because, warns=True)
+        if asked.is_sandbox:
+            return
+        for fact, what in (("artifact-annotations", "OCI artifacts"), ("notifier-annotations", "the seccomp notifier")):
+            known = tuple(self._value(fact) or ())
+            ever = {name for value in load(PACKAGE)[fact].values for name in value.value}
+            for key in (*asked.annotations, *asked.image_annotations):
+                if key.partition("/")[0] in ever.difference(known):
+                    because = f"the annotation {key} has no effect: CRI-O {self.release} "
+                    because += f"knows {what} by another name" if known else f"does not have {what}"
+                    self._step("no-effect", because, source="pkg/annotations/annotations.go", warns=True)
 
     def _has(self, fact: str) -> bool:
         return self.rules.facts.has(fact)
