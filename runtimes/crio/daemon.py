@@ -265,9 +265,7 @@ class Daemon:
         path = self.config.runtime["seccomp_profile"]
         own = profiles.internal(self.release, self.host.arch)
         if path and not self.host.seccomp:
-            because = (
-                f"the host has no seccomp: `seccomp_profile` {quote(path)} has no effect, its file is not even read"
-            )
+            because = f"the host has no seccomp: `seccomp_profile` {quote(path)} has no effect"
             self.steps.append(Step("runtime", "no-effect", because, _VALIDATE, warns=True))
         if not path or not self.host.seccomp:
             return own
