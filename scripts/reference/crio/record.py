@@ -3,7 +3,7 @@
     python scripts/reference/crio/record.py [--out FILE]
 
 Needs Go and its module proxy. A library that changed its profile between two releases of CRI-O is in the list with the
-first or the last version that one of them has; the one of CRI-O 1.18 and 1.19 tells its profile only where libseccomp is
+first or the last version that one of them has; that of CRI-O 1.18 and 1.19 tells its profile only where libseccomp is
 installed, and is not asked. What CRI-O does to the profile afterwards is in a package that no other module may import:
 the tests tell that part from its source.
 """
