@@ -96,12 +96,13 @@ class Entry(msgspec.Struct, frozen=True):
 
     def applies(self, arch: str, bounding: Collection[str]) -> bool:
         """Whether it holds on a host for a capability set."""
-        return not (
-            arch in self.excludes.arches
-            or any(cap in bounding for cap in self.excludes.caps)
-            or (self.includes.arches and arch not in self.includes.arches)
-            or any(cap not in bounding for cap in self.includes.caps)
+        return self.suits(arch) and not (
+            any(cap in bounding for cap in self.excludes.caps) or any(cap not in bounding for cap in self.includes.caps)
         )
+
+    def suits(self, arch: str) -> bool:
+        """Whether it can hold on a host at all."""
+        return arch not in self.excludes.arches and (not self.includes.arches or arch in self.includes.arches)
 
 
 class Profile(msgspec.Struct, frozen=True, dict=True):

@@ -85,8 +85,8 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class SandboxPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the node adds to a sandbox request: everything in its spec that is neither the request's nor the release's.
 
-    `created_at` is in nanoseconds since 1970, `network` names its namespaces, `handler` is the runtime's own handler
-    ("" for its default) and `requested_handler` what the request said.
+    `created_at` is in nanoseconds since 1970, `network` is the UUID that names its namespaces, `handler` is the
+    runtime's own handler ("" for its default) and `requested_handler` what the request said.
     """
 
     id: str

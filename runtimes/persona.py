@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtimes.errors import Refused
+from runtimes.request import ImageSpec
 
 if TYPE_CHECKING:
     from runtimes.decision import Decision
@@ -212,11 +213,11 @@ class Persona:
         raise NotImplementedError
 
     def image_ref(self, image: ImageFacts) -> str:
-        """Return what ContainerStatus and ListContainers show as `image_ref`."""
+        """Return what ContainerStatus shows as `image_ref`."""
         raise NotImplementedError
 
     def shown_image(self, request: ContainerRequest, place: ContainerPlace) -> str:
-        """Return what ContainerStatus and ListContainers show as `image.image`."""
+        """Return what ContainerStatus shows as `image.image`."""
         raise NotImplementedError
 
     # What follows holds for a release unless its family says otherwise.
@@ -224,6 +225,14 @@ class Persona:
     def sandbox_labels(self, request: SandboxRequest) -> dict[str, str]:
         """Return the labels that PodSandboxStatus and ListPodSandbox show."""
         return request.labels
+
+    def listed_image(self, request: ContainerRequest, place: ContainerPlace) -> ImageSpec:
+        """Return what ListContainers shows as `image`."""
+        return ImageSpec(image=self.shown_image(request, place))
+
+    def listed_ref(self, image: ImageFacts) -> str:
+        """Return what ListContainers shows as `image_ref`."""
+        return self.image_ref(image)
 
     def pulled_ref(self, image: ImageFacts) -> str:
         """Return what PullImage answers."""

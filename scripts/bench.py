@@ -1,6 +1,6 @@
 """How fast is it? Every figure stands beside one that was measured in the same run, on the same machine.
 
-    scripts/bench [--seconds 3] [--sizes 100,1000,10000] [--json FILE]
+    scripts/bench [--seconds 3] [--sizes 100,1000,10000] [--pods 20000] [--only manifests] [--json FILE]
 
 What a call costs here is mostly what grpcio costs; so each figure is a ratio to a server whose handlers do nothing, and
 each start-up time one to `python -c pass`.
@@ -259,7 +259,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each figure is measured")
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of containers to list")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
+    parser.add_argument("--pods", type=int, default=20_000, help="how many pods the dump of a cluster has")
+    parser.add_argument("--only", choices=["manifests"], help="measure that and nothing else")
     options = parser.parse_args()
+    script = [sys.executable, str(HERE / "bench_manifests.py"), str(options.pods)]
+    manifests = json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout)
+    if options.only:
+        print(manifests["says"])
+        return
     sizes = [int(size) for size in options.sizes.split(",")]
     with tempfile.TemporaryDirectory(prefix="crishim-bench-") as folder:
         bench, memory = asyncio.run(run(Path(folder), options.seconds, sizes))
@@ -276,9 +283,10 @@ def main() -> None:
     print(f"\npython -c pass: {bare:.1f} ms")
     for name, milliseconds in starts.items():
         print(f"{name}: {milliseconds:.1f} ms, {milliseconds / bare:.1f} times as long")
+    print(f"\n{manifests['says']}")
     if options.json:
         ratios = {name: milliseconds / bare for name, milliseconds in starts.items()}
-        figures = {"calls": rows, "bytes_per_container": memory, "start_up_ratio": ratios}
+        figures = {"calls": rows, "bytes_per_container": memory, "start_up_ratio": ratios, "manifests": manifests}
         options.json.write_text(json.dumps(figures, indent=1))
 
 

@@ -167,7 +167,8 @@ def _limits(spec: Spec, site: Site, asked: LinuxContainerResources) -> None:
     known, resources = site.known, spec["linux"].setdefault("resources", {})
     cpu, memory = resources.setdefault("cpu", {}), resources.setdefault("memory", {})
     always = known.has("resources-always-written")
-    for key, value in (("shares", asked.cpu_shares), ("quota", asked.cpu_quota), ("period", asked.cpu_period)):
+    shares, period = (value % 2**64 for value in (asked.cpu_shares, asked.cpu_period))
+    for key, value in (("shares", shares), ("quota", asked.cpu_quota), ("period", period)):
         if value or always:
             cpu[key] = value
     for key, text in (("cpus", asked.cpuset_cpus), ("mems", asked.cpuset_mems)):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtimes.containerd.received import received
+from runtimes.containerd.sandbox import network_namespace
 from runtimes.gojson import Toolchain, dumps
 from runtimes.request import NODE, sandbox_security
 
@@ -143,7 +144,7 @@ def _metadata(
             "ID": place.id,
             "Name": sandbox_name(request),
             "Config": config,
-            "NetNSPath": place.network if network else "",
+            "NetNSPath": network_namespace(place) if network else "",
             "IP": place.ip if network else "",
             "AdditionalIPs": None,
             "RuntimeHandler": place.requested_handler,
@@ -161,8 +162,8 @@ def _network(place: SandboxPlace, known: Known) -> dict[str, Any]:
     own = [{"IP": place.ip, "Gateway": gateway}] if place.ip else None
     loopback = [{"IP": "127.0.0.1", "Gateway": ""}, {"IP": "::1", "Gateway": ""}]
     interfaces: dict[str, dict[str, Any]] = {
-        "eth0": {"IPConfigs": own, "Mac": mac, "Sandbox": place.network},
-        "lo": {"IPConfigs": loopback, "Mac": "00:00:00:00:00:00", "Sandbox": place.network},
+        "eth0": {"IPConfigs": own, "Mac": mac, "Sandbox": network_namespace(place)},
+        "lo": {"IPConfigs": loopback, "Mac": "00:00:00:00:00:00", "Sandbox": network_namespace(place)},
     }
     if known.has("cni-interface-details"):
         for interface in interfaces.values():

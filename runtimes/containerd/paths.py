@@ -20,26 +20,25 @@ def join(*parts: str) -> str:
 
 def matches(pattern: str, text: str) -> bool:
     """Whether a text matches a pattern of path.Match: * and ? stop at a slash; a malformed pattern matches nothing."""
-    try:
-        return re.fullmatch(_pattern(pattern), text, re.DOTALL) is not None
-    except re.error:
-        return False
-
-
-def _pattern(pattern: str) -> str:
     found, at = [], 0
     while at < len(pattern):
-        sign = pattern[at]
-        end = pattern.find("]", at + 2) if sign == "[" else -1
-        if sign == "[" and end < 0:
-            raise re.error("no end of a class")
-        if sign == "[":
-            found.append(pattern[at : end + 1].replace("[^", "(?!/)[^", 1))
-            at = end
-        elif sign == "\\" and at + 1 < len(pattern):
-            at += 1
-            found.append(re.escape(pattern[at]))
-        else:
-            found.append({"*": "[^/]*", "?": "[^/]"}.get(sign, re.escape(sign)))
-        at += 1
-    return "".join(found)
+        part = _PART.match(pattern, at)
+        if part is None:
+            return False
+        found.append(_class(part) if part["ranges"] else _SIGNS.get(part[0]) or re.escape(part[0][-1]))
+        at = part.end()
+    return re.fullmatch("".join(found), text, re.DOTALL) is not None
+
+
+_ONE = r"(?:\\.|[^\\\]-])"
+_RANGE = re.compile(rf"({_ONE})(?:-({_ONE}))?", re.DOTALL)
+_PART = re.compile(rf"\[(?P<but>\^|(?!\^))(?P<ranges>(?:{_ONE}(?:-{_ONE})?)+)\]|\\.|[^\[\\]", re.DOTALL)
+_SIGNS = {"*": "[^/]*", "?": "[^/]"}
+
+
+def _class(part: re.Match[str]) -> str:
+    ranges = [(low[-1], (high or low)[-1]) for low, high in _RANGE.findall(part["ranges"])]
+    shown = "".join(f"{re.escape(low)}-{re.escape(high)}" for low, high in ranges if low <= high)
+    if not shown:
+        return "." if part["but"] else "(?!)"
+    return f"[{part['but']}{shown}]"

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from runtimes.containerd import info
 from runtimes.containerd.known import api, every
+from runtimes.containerd.received import received
 from runtimes.errors import Refused
 from runtimes.gojson import Toolchain, dumps, quote
 from runtimes.persona import Condition, HandlerAnswer, Persona, StatusAnswer, VersionAnswer
+from runtimes.request import ImageSpec
 
 if TYPE_CHECKING:
     from runtimes.containerd.config import Config, Handler
@@ -25,6 +27,12 @@ if TYPE_CHECKING:
 
 _KUBE_API = "0.1.0"
 _IMAGE_RPCS = frozenset({"ListImages", "StreamImages", "ImageStatus", "PullImage", "RemoveImage", "ImageFsInfo"})
+_STATUS_FIELDS = {
+    "resources": "status-resources",
+    "user": "status-user",
+    "image_id": "status-image-id",
+    "stop_signal": "status-stop-signal",
+}
 _DEPRECATION = "io.containerd.deprecation/"
 
 
@@ -137,6 +145,19 @@ class ContainerdPersona(Persona):
         if place.image.repo_tags:
             return place.image.repo_tags[0]
         return request.image.image if request.image else ""
+
+    def listed_image(self, request: ContainerRequest, place: ContainerPlace) -> ImageSpec:  # noqa: ARG002
+        """Return the image as the request named it, as far as this release's API does: a list looks nothing up."""
+        return received(request, self.known).image or ImageSpec()
+
+    def listed_ref(self, image: ImageFacts) -> str:
+        """Return the image's id, for the same reason."""
+        return self.image_id(image)
+
+    @property
+    def unsent(self) -> frozenset[str]:
+        """The fields of ContainerStatus that this release leaves empty."""
+        return frozenset(field for field, fact in _STATUS_FIELDS.items() if not self.known.has(fact))
 
     @property
     def pause_image(self) -> str:

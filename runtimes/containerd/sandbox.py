@@ -83,7 +83,7 @@ def _namespaces(spec: Spec, site: Site, options: NamespaceOption, place: Sandbox
         without_namespace(spec, "network")
         without_namespace(spec, "uts")
     else:
-        namespace(spec, "network", place.network)
+        namespace(spec, "network", network_namespace(place))
     if options.pid == NODE:
         without_namespace(spec, "pid")
     if options.ipc == NODE:
@@ -145,3 +145,8 @@ def _writable_sysfs(spec: Spec) -> None:
     for each in spec["mounts"]:
         if each["destination"] == "/sys":
             each["options"] = ["rw" if option == "ro" else option for option in each["options"]]
+
+
+def network_namespace(place: SandboxPlace) -> str:
+    """Return where a sandbox's network namespace is mounted (pkg/netns/netns_linux.go: a UUID behind "cni-")."""
+    return f"/var/run/netns/cni-{place.network}"

@@ -58,7 +58,8 @@ _RESOURCES = "devices memory cpu pids blockIO hugepageLimits network rdma unifie
 _MOUNT = "destination type source options uidMappings gidMappings".split()
 # Those that stay when they are empty: values that are always there, and pointers to something empty.
 _STAYS = frozenset(
-    "ociVersion user cwd capabilities oomScoreAdj resources memory cpu uid gid path type root process linux".split()
+    "ociVersion user cwd capabilities oomScoreAdj resources memory cpu uid gid path type root process linux "
+    "destination".split()
 )
 
 

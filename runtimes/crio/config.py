@@ -51,6 +51,20 @@ _TABLES = {
 _NAMED_TABLES = {"runtimes": "handler", "workloads": "workload"}
 # The flags that say where the configuration is, which the node file does; and their short names.
 _SHORT = {"c": "config", "d": "config-dir"}
+# The Go structs that they are decoded into; of the outermost, which has no name, the first part.
+_STRUCTS = {
+    "crio": "struct { config.RootConfig }",
+    "crio.api": "config.APIConfig",
+    "crio.runtime": "config.RuntimeConfig",
+    "crio.image": "config.ImageConfig",
+    "crio.network": "config.NetworkConfig",
+    "crio.metrics": "config.MetricsConfig",
+    "crio.tracing": "config.TracingConfig",
+    "crio.stats": "config.StatsConfig",
+    "crio.nri": "*nri.Config",
+    "runtimes": "config.RuntimeHandler",
+    "workloads": "config.WorkloadConfig",
+}
 
 
 class Key(msgspec.Struct, frozen=True):
@@ -184,6 +198,7 @@ def known(table: str, release: Release) -> dict[str, Key]:
     return {each.key: each for each in keys(table) if release in each.span}
 
 
+@functools.cache
 def known_annotations(release: Release) -> tuple[str, ...]:
     """Return the annotations that a release acts upon, and that a handler may therefore allow."""
     rows = read_data(PACKAGE, "annotations")["annotations"]
@@ -213,8 +228,8 @@ class _Reader:
 
     def file(self, path: str, content: bytes, prefix: str) -> None:
         try:
-            document = toml.parse(content)
-            self._tables(document.values, document, path)
+            document = toml.parse(content, self.facts)
+            self._tables(document, path)
         except toml.TomlFault as fault:
             message = f"{prefix}unable to decode configuration {path}: {fault}"
             raise self._not_started(message) from None
@@ -286,41 +301,51 @@ class _Reader:
         least = self._value("built-in-handler-minimum-memory")
         return values | ({"container_min_memory": "500KiB"} if least else {})
 
-    def _tables(self, document: dict[str, Any], place: toml.Document, path: str) -> None:
-        for name, value in document.items():
-            if name.lower() != "crio" or not isinstance(value, dict):
+    def _tables(self, document: toml.Document, path: str) -> None:
+        for name, value in document.values.items():
+            if name.lower() == "crio":
+                self._table("crio", toml.table(value, _STRUCTS["crio"], name, document), name, document, path)
+            else:
                 self._ignored(name, path, "is no table that CRI-O reads")
-                continue
-            self._table("crio", value, place, path)
 
-    def _table(self, table: str, values: dict[str, Any], place: toml.Document, path: str) -> None:
+    def _table(self, table: str, values: dict[str, Any], place: str, document: toml.Document, path: str) -> None:
+        """Take a table. `place` is its name as the file spells it, which is how the library speaks of it."""
         known_keys = known(_TABLES[table], self.release)
         for spelled, value in values.items():
-            name = spelled.lower()
+            name, at_key = spelled.lower(), f"{place}.{spelled}"
             dotted = f"{table}.{name}"
-            if dotted in _TABLES and isinstance(value, dict):
-                self._table(dotted, value, place, path)
+            if dotted in _TABLES and name not in known_keys:
+                struct = f"struct {{ {_STRUCTS[dotted]} }}"
+                self._table(dotted, toml.table(value, struct, at_key, document), at_key, document, path)
             elif name not in known_keys:
-                self._unknown(dotted, path)
+                self._unknown(_TABLES[table], at_key, path)
             elif table == "crio.runtime" and name in _NAMED_TABLES:
-                self._named(name, value, place, path)
+                self._named(name, value, at_key, document, path)
             else:
-                self.tables[table][name] = toml.typed(value, known_keys[name].type, dotted, place)
-                self.set_keys.add(dotted)
+                taken = toml.typed(value, known_keys[name].type, at_key, document)
+                if taken is None:
+                    self._ignored(at_key, path, "is no table")
+                else:
+                    self.tables[table][name] = taken
+                    self.set_keys.add(dotted)
         if table == "crio.runtime" and "default_runtime" in {key.lower() for key in values}:
             self._replace_built_in()
 
-    def _named(self, kind: str, value: Any, place: toml.Document, path: str) -> None:
+    def _named(self, kind: str, value: Any, place: str, document: toml.Document, path: str) -> None:
         known_keys = known(_NAMED_TABLES[kind], self.release)
-        for name, table in toml.typed(value, "table", f"crio.runtime.{kind}", place).items():
-            dotted = f"crio.runtime.{kind}.{name}"
+        tables = toml.typed(value, "tables", place, document)
+        if tables is None:
+            self._ignored(place, path, "is no table")
+            return
+        for name, table in tables.items():
+            at_table = f"{place}.{name}"
             taken: dict[str, Any] = {}
-            for spelled, item in toml.typed(table, "table", dotted, place).items():
+            for spelled, item in toml.table(table, _STRUCTS[kind], at_table, document).items():
                 key = known_keys.get(spelled.lower())
                 if key is None:
-                    self._unknown(f"{dotted}.{spelled}", path)
+                    self._unknown(_NAMED_TABLES[kind], f"{at_table}.{spelled}", path)
                 else:
-                    taken[key.key] = toml.typed(item, key.type, f"{dotted}.{spelled}", place)
+                    taken[key.key] = toml.typed(item, key.type, f"{at_table}.{spelled}", document)
             if kind == "runtimes":
                 self.handlers.pop(name, None)
                 self.handlers[name] = Handler(name, taken)
@@ -345,15 +370,16 @@ class _Reader:
     def _not_started(self, message: str) -> Refused:
         return Refused(NOT_STARTED, message, tuple(self.steps))
 
-    def _unknown(self, dotted: str, path: str) -> None:
+    def _unknown(self, table: str, dotted: str, path: str) -> None:
         name = dotted.rpartition(".")[2].lower()
-        spans = [each.span for table in read_data(PACKAGE, "config") for each in keys(table) if each.key == name]
-        if not spans:
-            self._ignored(dotted, path, "is no key that CRI-O knows")
-        elif any(self.release in span for span in spans):
-            self._ignored(dotted, path, "stands in a table that does not have it")
+        everywhere = [each.span for other in read_data(PACKAGE, "config") for each in keys(other) if each.key == name]
+        if any(each.key == name for each in keys(table)):
+            why = f"is no key of this table in CRI-O {self.release}"
+        elif any(self.release in span for span in everywhere):
+            why = "stands in a table that does not have it"
         else:
-            self._ignored(dotted, path, f"is no key of CRI-O {self.release}")
+            why = f"is no key of CRI-O {self.release}" if everywhere else "is no key that CRI-O knows"
+        self._ignored(dotted, path, why)
 
     def _ignored(self, name: str, path: str, why: str) -> None:
         because = f"{path}: `{name}` {why}: it is ignored without a word"

@@ -20,6 +20,7 @@ from runtimes.errors import Refused
 from runtimes.facts import load as load_facts
 from runtimes.gojson import dumps
 from runtimes.persona import Condition, HandlerAnswer, Persona, StatusAnswer, VersionAnswer
+from runtimes.request import ImageSpec
 
 if TYPE_CHECKING:
     from runtimes.crio.config import Config, Handler
@@ -271,17 +272,16 @@ class CrioPersona(Persona):
         """Return some name of the image."""
         return place.image_reference or (request.image.image if request.image else "")
 
+    def listed_image(self, request: ContainerRequest, place: ContainerPlace) -> ImageSpec:
+        """Return the name by which the request asked for the image, and nothing else of what it said."""
+        del place
+        return ImageSpec(image=request.image.image if request.image else "")
+
     @property
     def pause_image(self) -> str:
         """The image of the infra container, as the configuration names it."""
         name: str = self.config.tables["crio.image"]["pause_image"]
         return name
-
-    @property
-    def log_directory(self) -> str:
-        """Where the logs of a pod lie that names no directory."""
-        directory: str = self.config.tables["crio"]["log_dir"]
-        return directory
 
 
 _OBJECTS = {"sandbox": "PodSandbox", "container": "container"}

@@ -23,7 +23,6 @@ from runtimes.decision import Step
 from runtimes.docker_format import Dialect, Profile
 from runtimes.facts import load
 from runtimes.gojson import GoJsonFault, Toolchain
-from runtimes.oci import ALLOW
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 _FORMAT = "vendored pkg/seccomp/seccomp_linux.go setupSeccomp"
 _NOTIFIABLE = {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD"}
+_DOES = {"SCMP_ACT_ALLOW": "allow", "SCMP_ACT_ERRNO": "refuse"}
 _SHOWN = 5  # names in a sentence
 # The facts about the default profile that a decision tells; the profile itself says more (profile.yaml).
 _MARKS = (
@@ -183,20 +183,22 @@ def _dropped_steps(loaded: Loaded) -> list[Step]:
 
 def _condition_steps(profile: Profile, arch: str, held: frozenset[str]) -> list[Step]:
     """Tell what each capability that the profile looks at did, and what the architecture did."""
-    entries = [entry for entry in profile.entries if entry]
+    entries = [entry for entry in profile.entries if entry and entry.suits(arch)]
     steps = []
     for capability in sorted(profile.capabilities):
         has = capability in held
         asking = [each for each in entries if capability in (*each.includes.caps, *each.excludes.caps)]
         holding = [each for each in asking if each.applies(arch, held)]
         state = "is" if has else "is not"
-        effects = [text for text in (_effect(holding, "holds"), _effect(_rest(asking, holding), "is left out")) if text]
+        if not asking:
+            continue
+        effects = [text for text in (_effect(holding, "hold"), _effect(_rest(asking, holding), "are left out")) if text]
         because = f"{capability} {state} in the bounding set: {'; '.join(effects)}"
         steps.append(Step("profile", f"capability {capability}", because, _FORMAT))
     foreign = [each for each in entries if not each.includes.caps and each.includes.arches]
     matched = [each for each in foreign if each.applies(arch, held)]
     if matched:
-        steps.append(Step("profile", f"architecture {arch}", f"on {arch} {_effect(matched, 'holds')}", _FORMAT))
+        steps.append(Step("profile", f"architecture {arch}", f"on {arch} {_effect(matched, 'hold')}", _FORMAT))
     return steps
 
 
@@ -210,6 +212,6 @@ def _effect(entries: list[Entry], what: str) -> str:
         names = [name for each in entries if each.action == action for name in (each.names or (each.name,))]
         names = list(dict.fromkeys(names))
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        verb = "allow" if action == ALLOW else action
-        texts.append(f"`{verb}` for {', '.join(names[:_SHOWN])}{more} {what}")
+        does = _DOES.get(action, f"answer {action} to")
+        texts.append(f"rules that {does} {', '.join(names[:_SHOWN])}{more} {what}")
     return ", ".join(texts)

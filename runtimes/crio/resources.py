@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+_UINT64 = (1 << 64) - 1  # what the spec has where the request has a signed number
 _UNIFIED = 2  # the hierarchy's own name
 _FACTORS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
@@ -26,7 +27,7 @@ def resources(layout: Layout, request: ContainerRequest, *, identifier: str, pri
     found: Json = {"devices": [{"allow": privileged, "access": "rwm"}]}
     asked = request.linux.resources if request.linux else None
     if asked:
-        cpu = {"shares": asked.cpu_shares, "quota": asked.cpu_quota, "period": asked.cpu_period}
+        cpu = {"shares": asked.cpu_shares & _UINT64, "quota": asked.cpu_quota, "period": asked.cpu_period & _UINT64}
         found |= _memory(layout, asked, identifier, handler)
         found["cpu"] = cpu | without_empty({"cpus": asked.cpuset_cpus, "mems": asked.cpuset_mems})
     found["pids"] = {"limit": layout.config.runtime["pids_limit"]}

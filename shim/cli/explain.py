@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from shim.answer import Answer, PodAnswer
     from shim.cli.terminal import Terminal
     from shim.kubelet.api import Source
+    from shim.kubelet.pod import Pod
     from shim.node import Entry, Node
 
 _MARGIN = 14  # columns before a text: its heading stands there
@@ -45,7 +46,8 @@ def command(
     The pods of the manifests are taken through the node's kubelet and runtime as a server would take them. Nothing is
     run, and nobody is asked but the registry of an OCI artifact that a pod names as its profile (CRI-O from 1.30).
 
-    Exit code: 0 where every container would be created, 1 where one would be refused, 2 where a file is wrong.
+    Exit code: 0 where every container would be created, 1 where one would be refused, 2 where a file is wrong; so is a
+    manifest that the API would not accept, and each rule that it breaks is told with its line on stderr.
     """
     from runtimes.errors import BadInput
     from shim.cli.pairs import pairs
@@ -56,7 +58,8 @@ def command(
         document = apply_settings(document, pairs(settings))
     node = open_node(document)
     entry = node.entry(handler)
-    answers = [answer for name in names for answer in _answers(node, entry, name, source)]
+    wrong: list[str] = []
+    answers = [answer for name in names for answer in _answers(node, entry, name, source, wrong)]
     if wanted:
         answers = _only(answers, set(wanted))
         if not any(answer.containers for answer in answers):
@@ -65,17 +68,39 @@ def command(
         click.echo(_json(answers))
     else:
         click.echo(_text(node, entry, answers))
+    for sentence in wrong:
+        click.echo(sentence, err=True)
     refused = any(each.error for answer in answers for each in (answer.sandbox, *answer.containers))
-    return 1 if refused else 0
+    return 2 if wrong else 1 if refused else 0
 
 
-def _answers(node: Node, entry: Entry, name: str, source: Source) -> list[PodAnswer]:
+def _answers(node: Node, entry: Entry, name: str, source: Source, wrong: list[str]) -> list[PodAnswer]:
+    """Answer for every pod of a file. What the API says to those that it does not accept goes into `wrong`."""
     from shim.answer import answer_pod
-    from shim.kubelet.manifest import pods
+    from shim.kubelet import manifest
     from shim.nodefile import read_user_file
 
-    found = pods(read_user_file(name), "standard input" if name == "-" else name)
-    return [answer_pod(node, entry, pod, source) for pod in found]
+    text, where = read_user_file(name), "standard input" if name == "-" else name
+    answers = []
+    for pod in manifest.pods(text, where):
+        answer = answer_pod(node, entry, pod, source)
+        answers.append(answer)
+        if answer.sandbox.error is not None and answer.sandbox.error.reason == "Invalid":
+            wrong += _broken_rules(answer, text, where, pod)
+    return answers
+
+
+def _broken_rules(answer: PodAnswer, text: bytes, where: str, pod: Pod) -> list[str]:
+    from runtimes.errors import BadInput
+    from shim.kubelet import manifest
+
+    sentences = []
+    for step in answer.sandbox.steps:
+        if step.rule == "pod-validated":
+            field, _, what = step.because.partition(": ")
+            line = manifest.line(text, where, pod.origin, field)
+            sentences.append(str(BadInput(what, where=where, line=line, field=field)))
+    return sentences
 
 
 def _only(answers: list[PodAnswer], wanted: set[str]) -> list[PodAnswer]:
@@ -115,7 +140,9 @@ def _node(node: Node, entry: Entry) -> str:
 
     filled = fill(node.document)
     part = filled.handlers.get(entry.name, filled.runtime)
-    kubelet = f"kubelet {node.kubelet.release}"
+    kubelet, policy = f"kubelet {node.kubelet.release}", node.kubelet.settings.policy
+    if policy is not None:
+        kubelet += f" with policy {policy.name} (which never shipped)"
     return f"{kubelet}, {part.name} {entry.runtime.release}, {node.host.arch}"
 
 

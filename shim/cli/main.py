@@ -13,6 +13,7 @@ VERBS = {
     "serve": ("shim.cli.serve", "serve the CRI on a unix socket, as a node would"),
     "explain": ("shim.cli.explain", "say which seccomp section the containers of a pod would get, and why"),
     "node": ("shim.cli.node", "show or change the node of a running server"),
+    "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "releases": ("shim.cli.releases", "list the known releases of a component"),
 }

@@ -128,7 +128,7 @@ def _call(socket: str | None, method: str, request: Any, decode: Callable[[bytes
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the C core writes to stderr what we say in sentences
     import grpc
 
-    path = _path(socket)
+    path = server_path(socket)
     with grpc.insecure_channel(f"unix:{path}", options=[("grpc.default_authority", "localhost")]) as channel:
         call = channel.unary_unary(
             f"/shim.v1.NodeService/{method}",
@@ -155,7 +155,8 @@ def _failure(error: Any, path: str) -> Exception:
     return BadInput(text) if code == grpc.StatusCode.INVALID_ARGUMENT else click.ClickException(text)
 
 
-def _path(socket: str | None) -> str:
+def server_path(socket: str | None) -> str:
+    """Return the path of a socket that the user named, or of the one that a server takes by itself."""
     import os
 
     from runtimes.errors import BadInput

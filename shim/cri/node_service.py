@@ -82,7 +82,8 @@ def warnings(node: Node) -> list[str]:
     """Return what a node accepts but a person should know."""
     kubelet = node.kubelet
     settings = kubelet.settings
-    steps = (*kubelet.notes, *settings.seccomp_default.steps, *settings.profile_root.steps)
+    policy = (settings.policy.step,) if settings.policy else ()
+    steps = (*kubelet.notes, *settings.seccomp_default.steps, *settings.profile_root.steps, *policy)
     return [step.because for step in steps if step.warns]
 
 

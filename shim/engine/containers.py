@@ -78,6 +78,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sandbox: str
     shown_image: str
     image_ref: str
+    listed_image: ImageSpec
+    listed_ref: str
     image_id: str
     log_directory: str = ""
     log_path: str = ""
@@ -141,6 +143,8 @@ class Containers:
             sandbox=asked.sandbox_place.id,
             shown_image=persona.shown_image(request, place),
             image_ref=persona.image_ref(asked.image),
+            listed_image=persona.listed_image(request, place),
+            listed_ref=persona.listed_ref(asked.image),
             image_id="" if "image_id" in persona.unsent else persona.image_id(asked.image),
             log_directory=directory,
             log_path=log_path,
@@ -251,8 +255,8 @@ class Containers:
             started_at=life.started_at,
             finished_at=life.finished_at,
             exit_code=life.exit_code,
-            image=shown.image,
-            image_ref=shown.image_ref,
+            image=ImageSpec(image=made.shown_image),
+            image_ref=made.image_ref,
             reason=life.reason,
             message=life.message,
             labels=shown.labels,
@@ -334,8 +338,8 @@ def _held(id: str, row: int, entry: str, life: Life, made: Made) -> Held:
         id=id,
         pod_sandbox_id=made.sandbox,
         metadata=made.request.metadata or ContainerMetadata(),
-        image=ImageSpec(image=made.shown_image),
-        image_ref=made.image_ref,
+        image=made.listed_image,
+        image_ref=made.listed_ref,
         state=life.state,
         created_at=made.place.created_at,
         labels=interned(made.request.labels),

@@ -167,10 +167,9 @@ class _Server:
             listed = ", ".join(dict.fromkeys(errors))
             message = f'{kind} "{name}" is invalid: ' + (f"[{listed}]" if len(set(errors)) > 1 else listed)
             where = "api"
-        step = self.facts.step("pod-validated", "the pod is not accepted", layer=where)
-        raise Refused(
-            "INVALID_ARGUMENT", message, (*(each for _owner, each in self.steps), step), reason="Invalid", where=where
-        )
+        broken = (self.facts.step("pod-validated", error, layer=where) for error in dict.fromkeys(errors))
+        steps = (*(each for _owner, each in self.steps), *broken)
+        raise Refused("INVALID_ARGUMENT", message, steps, reason="Invalid", where=where)
 
     def _keys(self) -> list[tuple[str, Field | None]]:
         """The pod's annotation and field, then those of each container."""

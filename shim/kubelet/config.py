@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from runtimes.decision import Step
-from runtimes.errors import Refused
 from shim.kubelet import gates
 from shim.kubelet.lookup import at
+from shim.kubelet.policy import Policy
+from shim.kubelet.startup import refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from runtimes.release import Release
 
@@ -40,10 +41,15 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """What the configuration file says; None and {} where it says nothing."""
+    """What the configuration says, its drop-ins included; None and {} where it says nothing.
+
+    `place` names who had the last word about seccompDefault, `notes` is what there is to say about the reading.
+    """
 
     seccomp_default: bool | None = None
     feature_gates: dict[str, bool] = {}
+    place: str = "the configuration"
+    notes: tuple[Step, ...] = ()
 
 
 class Switch(msgspec.Struct, frozen=True):
@@ -68,6 +74,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seccomp_default: Switch
     profile_root: Folder
     gates: dict[str, bool] = {}
+    notes: tuple[Step, ...] = ()
+    policy: Policy | None = None
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -75,49 +83,46 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.seccomp_default.steps
 
 
-def settle(release: Release, file: File, flags: Flags) -> Settings:
-    """Start up as far as settings go. Raises `Refused` with `where="kubelet"`."""
+def settle(release: Release, flags: Flags, load: Callable[[], File]) -> Settings:
+    """Start up as far as settings go; `load` reads the configuration, when its turn comes.
+
+    Raises `Refused` with `where="kubelet"`.
+    """
     _parse(release, flags)
     _set_gates(release, flags.feature_gates)
     if _lacks_gate(release, flags.seccomp_default, flags.feature_gates):
-        raise _refused(release, "flags", _FLAG_NEEDS_GATE)
+        raise refused(release, "flags", _FLAG_NEEDS_GATE)
+    file = load()
     both = {**file.feature_gates, **flags.feature_gates}
     _set_gates(release, both)
     if _lacks_gate(release, flags.seccomp_default, both):
-        raise _refused(release, "run", _FLAG_NEEDS_GATE)
+        raise refused(release, "run", _FLAG_NEEDS_GATE)
     if _lacks_gate(release, file.seccomp_default, both):
-        raise _refused(release, "run", _SETTING_NEEDS_GATE)
+        raise refused(release, "run", _SETTING_NEEDS_GATE)
     return Settings(
         seccomp_default=_seccomp_default(release, file, flags, both),
         profile_root=_profile_root(release, flags),
         gates=both,
+        notes=file.notes,
     )
 
 
 def _parse(release: Release, flags: Flags) -> None:
     facts = at(release)
     if flags.seccomp_default is not None and not facts.has("seccomp-default"):
-        raise _refused(release, "parse", "unknown flag: --seccomp-default")
+        raise refused(release, "parse", "unknown flag: --seccomp-default")
     if flags.seccomp_profile_root is not None and facts.has("profile-root-follows-root-dir"):
-        raise _refused(release, "parse", "unknown flag: --seccomp-profile-root")
+        raise refused(release, "parse", "unknown flag: --seccomp-profile-root")
 
 
 def _set_gates(release: Release, wanted: Mapping[str, bool]) -> None:
     error = gates.refusal(wanted, release)
     if error:
-        raise _refused(release, "gates", error)
+        raise refused(release, "gates", error)
 
 
 def _lacks_gate(release: Release, switch: bool | None, wanted: Mapping[str, bool]) -> bool:
     return bool(switch) and at(release).has("gate-required") and not gates.enabled(GATE, release, wanted)
-
-
-def _refused(release: Release, check: str, error: str) -> Refused:
-    words = at(release).value("startup-words")[check]
-    quoted = error.replace("\\", "\\\\").replace('"', '\\"')
-    message = words.format(error=error, quoted=quoted)
-    step = at(release).step("startup-words", f"kubelet {release} refuses to start: {error}")
-    return Refused("FAILED_PRECONDITION", message, (step,), reason="StartupRefused", where="kubelet")
 
 
 def _seccomp_default(release: Release, file: File, flags: Flags, wanted: Mapping[str, bool]) -> Switch:
@@ -128,9 +133,9 @@ def _seccomp_default(release: Release, file: File, flags: Flags, wanted: Mapping
     on, origin = bool(file.seccomp_default or flags.seccomp_default), "default"
     if file.seccomp_default:
         origin = "file"
-        steps.append(step("seccomp-default", "the configuration turns seccompDefault on"))
+        steps.append(step("seccomp-default", f"{file.place} turns seccompDefault on"))
         if flags.seccomp_default is False:
-            because = "--seccomp-default=false does not turn off what the configuration turns on: either one suffices"
+            because = f"--seccomp-default=false does not turn off what {file.place} turns on: either one suffices"
             steps.append(step("seccomp-default", because, warns=True))
     elif flags.seccomp_default:
         origin = "flag"

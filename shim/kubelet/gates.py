@@ -27,6 +27,7 @@ class Gate(msgspec.Struct, frozen=True):
     locked: bool = False
 
 
+@functools.lru_cache(maxsize=4096)
 def find(name: str, release: Release) -> Gate | None:
     """Return a gate as a release has it, None where the release does not know it."""
     if name in _ALL_OF.values():

@@ -12,6 +12,7 @@ import hashlib
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from runtimes.decision import Step
 from runtimes.errors import BadInput, Refused
@@ -28,7 +29,9 @@ from runtimes.request import (
 )
 from shim.kubelet import container, gates, quantity, security
 from shim.kubelet.api import Source, admit
+from shim.kubelet.lookup import at
 from shim.kubelet.members import ContainerKind, Member, members
+from shim.kubelet.profile import CONTAINER_ANNOTATION, POD_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +44,8 @@ OS = Literal["linux", "windows"]
 
 _PROTOCOLS = {"TCP": 0, "UDP": 1, "SCTP": 2}
 _HOSTNAME_LENGTH = 63
+_ADDED = ("kubernetes.io/config.source", "kubernetes.io/config.hash")
+_BLUEPRINTS, _LONGEST_SPEC = 4096, 16 * 1024  # how many are kept, and how long a spec one is kept for
 
 
 class ContainerPlan(msgspec.Struct, frozen=True):
@@ -82,10 +87,27 @@ def requests(
     says about its user; root without it.
     """
     planner = _Planner(kubelet, pod, source, os, node, user_of)
+    key = planner.key()
+    known = kubelet.rules.blueprints.get(key) if key else None
+    if known is not None:
+        return planner.after(known)
     try:
-        return planner.plan()
+        planned = planner.plan()
     except Refused as refusal:
         return PodRequests(pod, None, (), (), refusal.after(kubelet.notes))
+    if key:
+        planner.keep(key, planned)
+    return planned
+
+
+class _Blueprint(msgspec.Struct, frozen=True):
+    """What comes of every pod with one spec, whatever its name: a cluster has many pods and few specs.
+
+    `added` are the annotations that the API server adds for the spec's fields.
+    """
+
+    planned: PodRequests
+    added: dict[str, str]
 
 
 class _Planner:
@@ -110,6 +132,51 @@ class _Planner:
             "io.kubernetes.pod.namespace": pod.namespace,
             "io.kubernetes.pod.uid": self.uid,
         }
+
+    def key(self) -> tuple[bytes, str, str, bool] | None:
+        """Return what the pod shares with others that come out alike, None where its name or annotations count."""
+        if self.user_of is not None or not self.name:
+            return None
+        for key in self.pod.annotations:
+            if key == POD_ANNOTATION or key.startswith(CONTAINER_ANNOTATION):
+                return None
+        return msgspec.json.encode(self.spec), self.source, self.os, bool(self.pod.origin.template)
+
+    def keep(self, key: tuple[bytes, str, str, bool], planned: PodRequests) -> None:
+        """Keep what came out for the next pod of this kind, unless a refusal in it names this one."""
+        if planned.sandbox is None or any(isinstance(each.request, Refused) for each in planned.containers):
+            return
+        blueprints = self.rules.blueprints
+        if len(blueprints) >= _BLUEPRINTS:
+            blueprints.clear()
+        if len(key[0]) <= _LONGEST_SPEC:
+            given = {*self.pod.annotations, *_ADDED}
+            added = {name: word for name, word in planned.sandbox.annotations.items() if name not in given}
+            blueprints[key] = _Blueprint(planned, added)
+
+    def after(self, known: _Blueprint) -> PodRequests:
+        """Do as for another pod of the same kind; only names, labels and annotations are this one's."""
+        planned = known.planned
+        sandbox = planned.sandbox
+        if sandbox is not None:
+            sandbox = replace(
+                sandbox,
+                metadata=PodSandboxMetadata(name=self.name, uid=self.uid, namespace=self.pod.namespace),
+                hostname=_hostname(self.spec, self.name),
+                log_directory=f"/var/log/pods/{self.pod.namespace}_{self.name}_{self.uid}",
+                labels={**self.pod.labels, **self.labels},
+                annotations=self._annotations({**self.pod.annotations, **known.added}),
+            )
+        containers = tuple(
+            ContainerPlan(
+                each.name,
+                each.kind,
+                replace(each.request, labels={**self.labels, "io.kubernetes.container.name": each.name}),  # type: ignore[type-var]
+                each.steps,
+            )
+            for each in planned.containers
+        )
+        return PodRequests(self.pod, sandbox, planned.sandbox_steps, containers)
 
     def plan(self) -> PodRequests:
         """Plan the pod. Raises `Refused` where nothing is sent at all."""
@@ -155,18 +222,18 @@ class _Planner:
             log_directory=f"/var/log/pods/{self.pod.namespace}_{self.name}_{self.uid}",
             port_mappings=_ports(self.spec),
             labels={**self.pod.labels, **self.labels},
-            annotations=self._annotations(admitted),
+            annotations=self._annotations(admitted.annotations),
             linux=LinuxPodSandboxConfig(security_context=context, sysctls=_sysctls(self.spec)),
             windows=_windows(self.spec) if self.os == "windows" else None,
         )
         return request, asked.steps
 
-    def _annotations(self, admitted: Admitted) -> dict[str, str]:
+    def _annotations(self, admitted: dict[str, str]) -> dict[str, str]:
         """The pod's own, and what kubelets add, but for the time at which the pod was seen first."""
         added = {"kubernetes.io/config.source": "file" if self.source == "static" else "api"}
         if self.source == "static":
             added["kubernetes.io/config.hash"] = self.uid
-        return {**admitted.annotations, **added}
+        return {**admitted, **added}
 
     def _containers(
         self,
@@ -176,7 +243,7 @@ class _Planner:
         before: tuple[Step, ...],
     ) -> tuple[ContainerPlan, ...]:
         around = container.Surroundings(
-            release=self.release,
+            facts=at(self.release),
             spec=self.spec,
             full_name=f"{self.name}_{self.pod.namespace}({self.uid})",
             labels=self.labels,

@@ -117,6 +117,7 @@ class Container(Part, frozen=True):
 
     name: str | None = None
     image: str | None = None
+    image_pull_policy: str | None = None
     command: tuple[str, ...] | None = None
     args: tuple[str, ...] | None = None
     working_dir: str | None = None
@@ -160,6 +161,7 @@ class PodSpec(Part, frozen=True):
     share_process_namespace: bool | None = None
     hostname: str | None = None
     os: OS | None = None
+    restart_policy: str | None = None
     termination_grace_period_seconds: int | None = None
 
     @property

@@ -8,7 +8,7 @@ reads one or the other then runs it differently.
 from __future__ import annotations
 
 import posixpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -65,6 +65,7 @@ class Rules:
         self.release, self.settings = release, settings
         facts = at(release)
         self.has, self.value, self.step = facts.has, facts.value, facts.step
+        self.blueprints: dict[Any, Any] = {}  # what plan.py remembers
         self._decided: dict[tuple[Field | None, Field | None, str | None, str | None, str], Asked] = {}
 
     def container(
@@ -99,7 +100,7 @@ class Rules:
         steps = self._unset(annotations) if field is None else self._set(field, owner)
         message = self._message(field) if self.has("container-message-sent") else None
         path = self._path(container, pod, annotations, steps) if self.has("container-path-sent") else ""
-        if field is None and message is not None:
+        if field is None and (message is not None or (self.settings.policy is not None and not annotations)):
             steps.append(self._default())
         elif message is None and not path:
             because = f"no profile comes of it: kubelet {self.release} says nothing about seccomp, the runtime decides"
@@ -152,6 +153,7 @@ class Rules:
         rule = "localhost-profile-required" if field.type == "Localhost" else "profile-fields"
         sent = "Unconfined" if self.has("container-message-sent") else "no profile at all"
         because = f"the {owner} says {field}, and kubelet {self.release} makes {sent} of that"
+        because += " (CVE-2023-2431)" if field.type == "Localhost" else ""
         return [self.step(rule, because, warns=True)]
 
     def _unset(self, annotations: tuple[tuple[str, str], ...]) -> list[Step]:
@@ -164,6 +166,8 @@ class Rules:
         return steps
 
     def _default(self) -> Step:
+        if self.settings.policy is not None:
+            return self.settings.policy.step
         if self.settings.seccomp_default.on:
             return self.step("seccomp-default", "no seccompProfile is set, and seccompDefault is on: RuntimeDefault")
         off = ", and seccompDefault is off" if self.has("seccomp-default") else ""
@@ -171,6 +175,8 @@ class Rules:
         return self.step("container-message-sent", because)
 
     def _message(self, field: Field | None) -> SecurityProfile:
+        if field is None and self.settings.policy is not None:
+            return self.settings.policy.profile
         if field is None:
             return SecurityProfile(profile_type=RUNTIME_DEFAULT if self.settings.seccomp_default.on else UNCONFINED)
         if field.type == "Localhost" and field.localhost_profile:
@@ -198,6 +204,8 @@ class Rules:
             return _WORDS[field.type]
         if field is not None and field.type == "Localhost" and field.localhost_profile:
             return LOCALHOST_PREFIX + self._joined(field.localhost_profile)
+        if field is None and self.settings.policy is not None:
+            return self.settings.policy.path
         return RUNTIME_DEFAULT_PATH if self.settings.seccomp_default.on else ""
 
     def _joined(self, name: str) -> str:

@@ -194,6 +194,8 @@ def _windows(subject: Subject) -> Iterator[str]:
 
 def _agreement(subject: Subject) -> Iterator[str]:
     """Where an annotation and its field are both set, they have to say the same."""
+    if not any(key == POD_ANNOTATION or key.startswith(CONTAINER_ANNOTATION) for key in subject.annotations):
+        return
     path = f"{subject.spec}.securityContext.seccompProfile"
     yield from _agrees(path, subject.annotations.get(POD_ANNOTATION), subject.profile)
     for member, profile in zip(subject.members, subject.profiles, strict=True):

@@ -205,7 +205,7 @@ def _bad(fault: yaml.YAMLError, text: str, where: str) -> BadInput:
     if mark is None:
         return BadInput(f"it is no YAML: {what}", where=where)
     lines = text.splitlines()
-    if mark.line < len(lines) and "\t" in lines[mark.line] and "token" in what:
+    if mark.line < len(lines) and "\t" in lines[mark.line] and ("token" in what or "tab" in what):
         what, right = "a tab stands where YAML wants spaces", "spaces"
     else:
         what = f"it is no YAML: {what}"

@@ -40,6 +40,12 @@ class KubeletPart(Part, frozen=True):
     version: str | None = None
     seccomp_default: bool | None = None
     feature_gates: dict[str, bool] | None = None
+    config: str | None = None
+    config_dir: str | None = None
+    flags: tuple[str, ...] | None = None
+    environment: dict[str, str] | None = None
+    policy: str | None = None
+    policy_profile: str | None = None
     step: str | None = None
 
 
@@ -105,8 +111,14 @@ def anchored(document: Document, base: str) -> tuple[Document, list[BadInput]]:
         return msgspec.structs.replace(part, config=absolute(f"{field}.config", part.config, OWN_FILE))
 
     root = absolute("host.root", document.host.root)
+    kubelet = msgspec.structs.replace(
+        document.kubelet,
+        config=absolute("kubelet.config", document.kubelet.config, OWN_FILE),
+        config_dir=absolute("kubelet.configDir", document.kubelet.config_dir, OWN_FILE),
+    )
     absolutes = msgspec.structs.replace(
         document,
+        kubelet=kubelet,
         host=msgspec.structs.replace(document.host, root=root),
         runtime=of_runtime("runtime", document.runtime),
         handlers={name: of_runtime(f"handlers.{name}", part) for name, part in document.handlers.items()},
@@ -131,17 +143,11 @@ def to_yaml(document: Document, *, full: bool = False) -> str:
 def fill(document: Document) -> Document:
     """Return the document with every default filled in. Raises `BadInput` where a runtime is not known."""
     host = {"root": "/", **msgspec.structs.asdict(this_host()), **_said(msgspec.structs.asdict(document.host))}
-    kubelet = document.kubelet
     name = document.runtime.name or DEFAULT_RUNTIME
     return msgspec.structs.replace(
         document,
         host=HostPart(**host),
-        kubelet=KubeletPart(
-            version=kubelet.version or newest_kubelet(),
-            seccomp_default=bool(kubelet.seccomp_default),
-            feature_gates=kubelet.feature_gates or {},
-            step=kubelet.step or "apply",
-        ),
+        kubelet=_fill_kubelet(document.kubelet),
         runtime=_fill_runtime(document.runtime, name),
         handlers={key: _fill_runtime(part, part.name or name) for key, part in document.handlers.items()},
     )
@@ -167,6 +173,18 @@ def newest_stable(releases: tuple[KnownRelease, ...]) -> str:
     return max(stable or everything).upstream
 
 
+def _fill_kubelet(part: KubeletPart) -> KubeletPart:
+    """Fill in what a kubelet does by default; with files or flags of its own it is these that say it."""
+    own = part.config or part.config_dir or part.flags
+    return msgspec.structs.replace(
+        part,
+        version=part.version or newest_kubelet(),
+        seccomp_default=part.seccomp_default if own else bool(part.seccomp_default),
+        feature_gates=part.feature_gates or {},
+        step=part.step or "apply",
+    )
+
+
 def _fill_runtime(part: RuntimePart, name: str) -> RuntimePart:
     version = part.version or newest_stable(find(name).releases())
     return msgspec.structs.replace(part, name=name, version=version)
@@ -180,7 +198,7 @@ def _said(part: dict[str, Any], *, full: bool = False) -> dict[str, Any]:
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in part.items()
-        if value is not None or (full and key not in ("flags", "environment"))
+        if value is not None or (full and not (key in ("flags", "environment") and "handler" in part))
     }
 
 

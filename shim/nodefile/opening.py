@@ -9,13 +9,23 @@ import msgspec
 
 from runtimes.artifacts import artifacts_of
 from runtimes.errors import BadInput
-from runtimes.files import FileFault
+from runtimes.files import FileFault, MemoryFiles
 from runtimes.model import Setup, find, known, reload
+from runtimes.request import (
+    ContainerMetadata,
+    ContainerRequest,
+    ImageSpec,
+    LinuxContainerConfig,
+    LinuxContainerSecurityContext,
+    SandboxRequest,
+    SecurityProfile,
+)
 from shim.artifacts import Registries
 from shim.files import HostFiles
+from shim.kubelet.configfile import Sources
 from shim.kubelet.kubelet import Kubelet
-from shim.node import Entry, Node
-from shim.nodefile.document import OWN_FILE, RuntimePart, fill, host_of
+from shim.node import Entry, Node, rehearsed_container, rehearsed_sandbox
+from shim.nodefile.document import DEFAULT_RUNTIME, OWN_FILE, RuntimePart, fill, host_of, newest_stable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +35,9 @@ if TYPE_CHECKING:
     from runtimes.model import Reloaded
     from shim.kubelet.kubelet import Mode
     from shim.nodefile.document import Document, Origin
+
+
+_KUBELET_FIELDS = ("config", "configDir", "flags", "policy", "policyProfile")
 
 
 def open_node(document: Document, running: Node | None = None) -> Node:
@@ -38,16 +51,20 @@ def open_node(document: Document, running: Node | None = None) -> Node:
     origin = document.origin
     host = host_of(filled)
     root = _root(filled, origin)
-    files = HostFiles(root, Registries(HostFiles(root)))
+    files: Files = HostFiles(root, Registries(HostFiles(root)))
+    kubelet = _kubelet(filled, files, origin)
+    places = kubelet.settings.policy.places if kubelet.settings.policy is not None else ""
+    if places:
+        files = _WithPlaced(files, places, _placed(host))
     entries: dict[str, Entry] = {}
     for name, field, part in _parts(filled):
         entry = running.entries.get(name) if running else None
-        started_from = (part, host, root)
+        started_from = (part, host, root, places)
         if entry is None or entry.started_from != started_from:
             entry = _entry(name, field, part, host, files, origin)
             entry = msgspec.structs.replace(entry, started_from=started_from)
         entries[name] = entry
-    return Node(host=host, files=files, kubelet=_kubelet(filled, origin), entries=entries, document=document)
+    return Node(host=host, files=files, kubelet=kubelet, entries=entries, document=document)
 
 
 def keep_running(document: Document, running: Node) -> Node:
@@ -65,7 +82,7 @@ def keep_running(document: Document, running: Node) -> Node:
         if (part.name, part.version, part.handler) != (before[name].name, before[name].version, before[name].handler):
             fault = BadInput("another release or handler is another daemon, which no reload gives", right=where)
             raise document.origin.fault(field, fault)
-    kubelet = _kubelet(new, document.origin)
+    kubelet = _kubelet(new, running.files, document.origin)
     return msgspec.structs.replace(running, kubelet=kubelet, document=document)
 
 
@@ -105,17 +122,28 @@ def _root(filled: Document, origin: Origin) -> str:
     return root
 
 
-def _kubelet(filled: Document, origin: Origin) -> Kubelet:
+def _kubelet(filled: Document, files: Files, origin: Origin) -> Kubelet:
     part = filled.kubelet
+    own = [path.removeprefix(OWN_FILE) for path in (part.config, part.config_dir) if path and path.startswith(OWN_FILE)]
+    sources = Sources(
+        files=_WithOwnFiles(files, own) if own else files,
+        config=(part.config or "").removeprefix(OWN_FILE),
+        config_dir=(part.config_dir or "").removeprefix(OWN_FILE),
+        environment=part.environment or {},
+    )
     try:
         return Kubelet.start(
             part.version or "",
-            seccomp_default=bool(part.seccomp_default),
+            seccomp_default=part.seccomp_default,
             feature_gates=part.feature_gates or {},
             step=cast("Mode", part.step),
+            command_line=part.flags or (),
+            sources=sources,
+            policy=(part.policy or "", part.policy_profile or ""),
         )
     except BadInput as fault:
-        raise origin.fault("kubelet", fault) from None
+        field = f"kubelet.{fault.field}" if fault.field in _KUBELET_FIELDS and not fault.where else "kubelet"
+        raise (fault if fault.where else origin.fault(field, fault)) from None
 
 
 def _entry(name: str, field: str, part: RuntimePart, host: Host, files: Files, origin: Origin) -> Entry:
@@ -135,7 +163,7 @@ def _setup(field: str, part: RuntimePart, files: Files, origin: Origin) -> tuple
     config = part.config or ""
     if config.startswith(OWN_FILE):
         config = config.removeprefix(OWN_FILE)
-        files = _WithOwnFile(files, config)
+        files = _WithOwnFiles(files, [config])
         try:
             files.read(config)
         except FileFault as fault:
@@ -151,15 +179,52 @@ def _blamed(fault: BadInput, field: str, part: RuntimePart) -> str:
     return f"{field}.config" if part.config else field
 
 
-class _WithOwnFile:
-    """The node's files, and one of the user's own that stands for the node's configuration file."""
+class _WithOwnFiles:
+    """The node's files, and some of the user's own, or directories of them, that stand for the node's."""
 
-    def __init__(self, node: Files, path: str) -> None:
-        self._node, self._own, self._path = node, HostFiles(), path
+    def __init__(self, node: Files, own: list[str]) -> None:
+        self._node, self._here, self._own = node, HostFiles(), own
         self.artifacts = artifacts_of(node)
 
     def read(self, path: str) -> bytes:
-        return (self._own if path == self._path else self._node).read(path)
+        return self._of(path).read(path)
+
+    def walk(self, path: str) -> tuple[str, ...]:
+        return self._of(path).walk(path)
+
+    def _of(self, path: str) -> Files:
+        is_own = any(path == own or path.startswith(own.rstrip("/") + "/") for own in self._own)
+        return self._here if is_own else self._node
+
+
+class _WithPlaced:
+    """The node's files, and one that the kubelet puts there when it starts."""
+
+    def __init__(self, node: Files, place: str, content: bytes) -> None:
+        self._node, self._place, self._content = node, place, content
+        self.artifacts = artifacts_of(node)
+
+    def read(self, path: str) -> bytes:
+        return self._content if path == self._place else self._node.read(path)
 
     def walk(self, path: str) -> tuple[str, ...]:
         return self._node.walk(path)
+
+
+def _placed(host: Host) -> bytes:
+    """Return the profile of a kubelet that brings one. Nobody ever wrote it: it is what the newest containerd makes of
+    RuntimeDefault on this host, for a container with the default capabilities.
+    """
+    model = find(DEFAULT_RUNTIME)
+    runtime = model.runtime(known(model, newest_stable(model.releases())), host, Setup(), MemoryFiles())
+    entry = Entry("", runtime)
+    sandbox = SandboxRequest()
+    place = rehearsed_sandbox(entry, sandbox)
+    context = LinuxContainerSecurityContext(seccomp=SecurityProfile())
+    request = ContainerRequest(
+        metadata=ContainerMetadata(name="any"),
+        image=ImageSpec(image="any"),
+        linux=LinuxContainerConfig(security_context=context),
+    )
+    decision = runtime.container(request, rehearsed_container(request, place), sandbox, place)
+    return msgspec.json.encode(decision.section or {"defaultAction": "SCMP_ACT_ALLOW"})

@@ -142,7 +142,7 @@ def test_without_its_sandbox_no_container_is_created(here: Path, capsys: pytest.
 
 def test_a_pod_that_the_api_refuses_has_every_container_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "bad.yaml").write_text(POD.replace("{type: Unconfined}", "{type: Bogus}"))
-    (pod,) = explained(capsys, "-f", "bad.yaml", code=1)
+    (pod,) = explained(capsys, "-f", "bad.yaml", code=2)
     assert pod["sandbox"]["error"]["where"] == "api"
     assert {each["outcome"] for each in pod["containers"]} == {"refused"}
     assert [each["name"] for each in pod["containers"]] == ["setup", "proxy", "app", "admin"]

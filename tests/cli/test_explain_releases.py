@@ -46,7 +46,7 @@ def explained(
         f"runtime: {{name: {name}, version: {version}{setting}}}\n"
     )
     code = main(["explain", "-f", str(tmp_path / "pod.yaml"), "--node", str(tmp_path / "node.yaml"), "-o", "json"])
-    assert code == 1  # the Localhost file is not there
+    assert code == ("1.18" not in kubelet)  # the Localhost file is not there, and 1.18 knows no Localhost field
     (pod,) = json.loads(capsys.readouterr().out)["pods"]
     return {each["name"]: each for each in pod["containers"]}
 
@@ -77,3 +77,17 @@ def test_a_setting_for_what_is_unset_works_until_kubelets_send_something(
     after = explained(tmp_path, capsys, "containerd 1.6.20", "{version: 1.20.15}", config)
     assert after["silent"]["cri"]["seccomp"]["profile_type"] == "Unconfined"
     assert after["silent"]["seccomp"] is None
+
+
+@pytest.mark.parametrize("line", [f"1.{minor}" for minor in range(18, 37)])
+def test_of_all_kubelets_only_two_lines_ever_leave_a_profile_unset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str
+) -> None:
+    """The same, for every line: with 1.18 and 1.19 the runtime's setting decides, from 1.20 on it never does."""
+    config = 'version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nunset_seccomp_profile = "runtime/default"\n'
+    silent = explained(tmp_path, capsys, "containerd 1.6.20", f'{{version: "{line}"}}', config)["silent"]
+    unset = line in ("1.18", "1.19")
+    assert (silent["cri"]["seccomp"] is None) is unset
+    assert digest(silent["seccomp"]) == (RECORDED["containerd 1.6.20"] if unset else "")
+    said = [step["because"] for step in silent["steps"] if step["layer"] == "runtime"]
+    assert any("unset_seccomp_profile" in because for because in said)

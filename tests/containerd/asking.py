@@ -25,7 +25,7 @@ from tests.oci_schema import check
 IMAGE = ImageFacts(id="sha256:" + "0" * 64, repo_tags=("busybox:1",), cmd=("sh",), env=("PATH=/bin", "A=1"))
 PLACE = ContainerPlace(id="c" * 64, created_at=1, pid=2, storage="d" * 64, image=IMAGE)
 PAUSE = ImageFacts(id="sha256:" + "1" * 64, repo_tags=("pause:3",), entrypoint=("/pause",), user="65535:65535")
-SANDBOX_PLACE = SandboxPlace(id="a" * 64, created_at=1, pid=77, network="/var/run/netns/x", ip="10.0.0.2", image=PAUSE)
+SANDBOX_PLACE = SandboxPlace(id="a" * 64, created_at=1, pid=77, network="x", ip="10.0.0.2", image=PAUSE)
 CONFIG = "/etc/containerd/config.toml"
 
 

@@ -162,9 +162,7 @@ def sandbox_request(case: dict[str, Any]) -> tuple[SandboxRequest, SandboxPlace]
         if not case.get("no_security_context"):
             context = case.get("security_context") or {}
             config["linux"]["security_context"] = {"namespace_options": NAMESPACES, **context}
-    place = SandboxPlace(
-        id="a" * 64, created_at=1, pid=4711, network=f"/var/run/netns/cni-{_uuid(1)}", ip="10.88.77.12", image=PAUSE
-    )
+    place = SandboxPlace(id="a" * 64, created_at=1, pid=4711, network=_uuid(1), ip="10.88.77.12", image=PAUSE)
     return msgspec.convert(config, SandboxRequest), place
 
 

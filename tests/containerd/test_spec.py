@@ -85,6 +85,13 @@ def test_arguments(
     assert container("2.3.4", command=command, args=args, place=place).spec["process"]["args"] == expected
 
 
+def test_an_entrypoint_of_one_empty_text_is_an_argument_before_the_fix() -> None:
+    image = ImageFacts(id="sha256:" + "0" * 64, entrypoint=("",), cmd=("x",))
+    place = ContainerPlace(id="c" * 64, created_at=1, pid=2, storage="d" * 64, image=image)
+    assert container("1.6.8", place=place).spec["process"]["args"] == ["", "x"]
+    assert container("1.6.9", place=place).spec["process"]["args"] == ["x"]
+
+
 def test_no_command_at_all_is_refused() -> None:
     image = ImageFacts(id="sha256:" + "0" * 64)
     place = ContainerPlace(id="c" * 64, created_at=1, pid=2, storage="d" * 64, image=image)
@@ -109,6 +116,13 @@ def test_users(release: str, ids: tuple[int, int | None], user: dict[str, Any]) 
     run_as_user, run_as_group = (None if value is None else Int64Value(value=value) for value in ids)
     security = LinuxContainerSecurityContext(run_as_user=run_as_user, run_as_group=run_as_group)
     assert container(release, security).spec["process"]["user"] == user
+
+
+def test_the_image_names_the_user_where_the_request_does_not() -> None:
+    image = ImageFacts(id="sha256:" + "0" * 64, cmd=("sh",), user="7:8")
+    place = ContainerPlace(id="c" * 64, created_at=1, pid=2, storage="d" * 64, image=image)
+    assert container("1.3.0-beta.1", place=place).spec["process"]["user"] == {"uid": 0, "gid": 0}
+    assert container("1.3.0-beta.2", place=place).spec["process"]["user"] == {"uid": 7, "gid": 8}
 
 
 def test_supplemental_groups_outlive_the_user_only_since_they_are_added_last() -> None:
@@ -285,6 +299,19 @@ def test_recursive_read_only_is_checked() -> None:
         container("2.3.4", mounts=(Mount(container_path="/a", host_path="/x", recursive_read_only=True),))
     # An API that does not know it drops it.
     container("1.7.24", mounts=(Mount(container_path="/a", host_path="/x", recursive_read_only=True),))
+
+
+def test_mounts_with_id_mappings() -> None:
+    def bound(release: str) -> dict[str, Any]:
+        asked = Mount(container_path="/a", host_path="/x", uidMappings=ids, gidMappings=ids)
+        (found,) = [each for each in container(release, mounts=(asked,)).spec["mounts"] if each["source"] == "/x"]
+        return dict(found)
+
+    ids = (IDMapping(host_id=100000, length=65536),)
+    assert bound("2.3.4")["uidMappings"] == [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    with pytest.raises(Refused, match='idmap mounts not yet supported, but they were requested for: "/x"'):
+        bound("1.7.24")
+    assert "uidMappings" not in bound("1.7.0")
 
 
 def test_devices() -> None:

@@ -33,7 +33,7 @@ from runtimes.request import (
 NUMBERS = {"RuntimeDefault": 0, "Unconfined": 1, "Localhost": 2}
 IMAGE = ImageFacts(id="sha256:" + "0" * 64, repo_tags=("busybox:1",), cmd=("sh",))
 PLACE = ContainerPlace(id="c" * 64, created_at=1, pid=2, storage="d" * 64, image=IMAGE)
-SANDBOX = SandboxPlace(id="a" * 64, created_at=1, pid=1, network="/var/run/netns/x", image=IMAGE)
+SANDBOX = SandboxPlace(id="a" * 64, created_at=1, pid=1, network="x", image=IMAGE)
 CONFIG = "/etc/containerd/config.toml"
 
 

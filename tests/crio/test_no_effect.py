@@ -27,10 +27,10 @@ def steps(release: str, *, config: str = "", annotations: Any = None, seccomp: A
 
 
 IGNORED_KEYS = [
-    ("1.19.3", "[crio.runtime]\nseccomp_use_default_when_empty = true", "is no key of CRI-O 1.19.3"),
-    ("1.30.0", "[crio.runtime]\nseccomp_use_default_when_empty = true", "is no key of CRI-O 1.30.0"),
-    ("1.32.0", '[crio.runtime]\nprivileged_seccomp_profile = "/x"', "is no key of CRI-O 1.32.0"),
-    ("1.33.0", '[crio.runtime.runtimes.runc]\nseccomp_profile = "/x"', "stands in a table that does not have it"),
+    ("1.19.3", "[crio.runtime]\nseccomp_use_default_when_empty = true", "is no key of this table in CRI-O 1.19.3"),
+    ("1.30.0", "[crio.runtime]\nseccomp_use_default_when_empty = true", "is no key of this table in CRI-O 1.30.0"),
+    ("1.32.0", '[crio.runtime]\nprivileged_seccomp_profile = "/x"', "is no key of this table in CRI-O 1.32.0"),
+    ("1.33.0", '[crio.runtime.runtimes.runc]\nseccomp_profile = "/x"', "is no key of this table in CRI-O 1.33.0"),
     ("1.36.3", '[crio]\nseccomp_profile = "/x"', "stands in a table that does not have it"),
     ("1.36.3", '[crio.runtime]\nseccomp_profil = "/x"', "is no key that CRI-O knows"),
 ]

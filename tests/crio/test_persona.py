@@ -14,7 +14,7 @@ from runtimes.host import Host
 from runtimes.model import Setup
 from runtimes.persona import SITUATIONS, Persona
 from runtimes.release import parse
-from runtimes.request import ContainerRequest, SandboxRequest
+from runtimes.request import ContainerRequest, ImageSpec, SandboxRequest
 from tests.crio.player import (
     BUSYBOX,
     MISSING,
@@ -241,6 +241,32 @@ def test_an_id_that_is_no_unique_prefix() -> None:
     assert ours.refusal("sandbox.ambiguous", rpc="RemovePodSandbox", id="ab") is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "rpc", "code"),
+    [
+        ("sandbox", "StopPodSandbox", "UNKNOWN"),
+        ("sandbox", "PodSandboxStatus", "NOT_FOUND"),
+        ("container", "StopContainer", "NOT_FOUND"),
+        ("container", "ContainerStats", "UNKNOWN"),
+    ],
+)
+def test_no_id_at_all(kind: str, rpc: str, code: str) -> None:
+    for release in EVERY[::13]:
+        refused = persona(str(release)).refusal(f"{kind}.empty-id", rpc=rpc)
+        assert refused, release
+        assert refused.code == code, release
+
+
+@pytest.mark.parametrize(("release", "shown"), [("1.22.0", {"info": set()}), ("1.36.3", {"info": {"runtimeSpec"}})])
+def test_a_sandbox_whose_infra_container_is_dropped(release: str, shown: dict[str, set[str]]) -> None:
+    setup = Setup(flags=("--drop-infra-ctr",))
+    runtime = model.runtime(parse(release), Host(), setup, MemoryFiles())
+    request, place = sandbox_request({"security_context": {"namespace_options": {"pid": 1}}})
+    decision = runtime.sandbox(request, place)
+    info = runtime.persona.sandbox_info(request, place, decision, running=True)
+    assert {key: set(json.loads(text)) for key, text in info.items()} == shown
+
+
 def test_an_unknown_handler_is_answered_with_those_there_are() -> None:
     refused = situation(daemon("1.36.3"), "RunPodSandbox.handler-unknown", handler="kata")
     assert neutral(refused.message) == (
@@ -262,6 +288,14 @@ def test_references_to_an_image(release: str, shown: str, pulled: str) -> None:
     either = {"digest": BUSYBOX.repo_digests[0], "id": BUSYBOX.id.removeprefix("sha256:")}
     assert ours.image_ref(BUSYBOX) == either[shown]
     assert ours.pulled_ref(BUSYBOX) == either[pulled]
+
+
+def test_a_list_shows_the_name_that_was_asked_for() -> None:
+    request, place = container_request({"sandbox": "np", "security_context": {}})
+    asked = ImageSpec(image="busybox", annotations={"a": "b"}, user_specified_image="busybox")
+    named = msgspec.structs.replace(request, image=asked)
+    assert persona("1.36.3").listed_image(named, place) == ImageSpec(image="busybox")
+    assert persona("1.36.3").shown_image(named, place) == place.image_reference
 
 
 def test_exited_containers_have_statistics_only_in_the_oldest() -> None:

@@ -68,6 +68,35 @@ def test_a_life_under_every_runtime_and_over_a_restart(handler: str, tmp_path: P
     engine.close()
 
 
+# Which fields a running container has: ListContainers and ContainerStatus as recorded with daemons of these releases.
+# `image` is what the list shows of the request's image spec.
+ASKED = "localhost/oracle/busybox:1"
+SHOWN = [
+    ("", "2.3.4", {"image": ASKED, "user_specified_image": ASKED}, {"image_id", "resources", "stop_signal", "user"}),
+    ("old-containerd", "1.6.20", {"image": ASKED}, {"resources"}),
+    ("crio", "1.36.3", {"image": ASKED}, {"image_id", "resources", "user"}),
+    ("old-crio", "1.24.6", {"image": ASKED}, set()),
+]
+
+
+@pytest.mark.parametrize(("handler", "release", "image", "fields"), SHOWN, ids=[row[1] for row in SHOWN])
+def test_a_running_container_shows_what_its_release_shows(
+    handler: str, release: str, image: dict[str, str], fields: set[str]
+) -> None:
+    engine = opened(Store.open(":memory:"))
+    sandbox = engine.run_sandbox(pod(), handler)
+    asked = ImageSpec(image=ASKED, user_specified_image=ASKED)
+    engine.pull_image(asked)
+    made = engine.create_container(sandbox, msgspec.structs.replace(with_default_profile(box()), image=asked))
+    engine.start_container(made)
+    (listed,), status = engine.containers(), engine.container_status(made).status
+    assert msgspec.to_builtins(listed.image) == image
+    assert bool(listed.image_id) is ("image_id" in fields)
+    sent = {name for name in ("image_id", "resources", "stop_signal", "user") if getattr(status, name)}
+    assert sent == fields
+    assert listed.image_ref.startswith("sha256:" if "crio" not in handler else "localhost/oracle/busybox@"), release
+
+
 def with_default_profile(config: ContainerRequest) -> ContainerRequest:
     context = LinuxContainerSecurityContext(seccomp=SecurityProfile())
     return msgspec.structs.replace(config, linux=LinuxContainerConfig(security_context=context))

@@ -318,3 +318,48 @@ def test_requests_that_a_kubelet_made_come_out_of_its_step_unchanged(version: st
     assert planned.sandbox is not None
     assert kubelet.sandbox(planned.sandbox)[0] == planned.sandbox
     assert kubelet.container(request(planned), planned.sandbox)[0] == request(planned)
+
+
+SPECS: list[dict[str, Any]] = [
+    {},
+    {"hostNetwork": True},
+    {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}},
+    {"containers": [{**C, "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": "p"}}}]},
+    {"containers": [{**C, "securityContext": {"seccompProfile": {"type": "Localhost", "localhostProfile": ""}}}]},
+    {"containers": [{**C, "securityContext": {"runAsNonRoot": True}}]},
+    {"containers": [{**C, "securityContext": {"procMount": "Bogus"}}]},
+    {"initContainers": [{**C, "name": "i"}], "containers": [{**C, "securityContext": {"privileged": True}}]},
+]
+ANNOTATIONS = [{}, {"a": "b"}, {"seccomp.security.alpha.kubernetes.io/pod": "runtime/default"}]
+
+
+@pytest.mark.parametrize("version", ["1.18.0", "1.19.0", "1.24.13", "1.25.0", "1.26.5", "1.36.3"])
+@pytest.mark.parametrize("source", ["api", "static"])
+def test_what_is_remembered_of_one_pod_makes_no_difference_to_the_next(version: str, source: Any) -> None:
+    def made(name: str, spec: dict[str, Any], annotations: dict[str, str]) -> Any:
+        metadata = {"name": name, "namespace": f"of-{name}", "labels": {"l": name}, "annotations": annotations}
+        thing = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [C], **spec}}
+        (pod,) = manifest.pods(msgspec.json.encode(thing), "p.json")
+        return pod
+
+    def told(kubelet: Kubelet, pod: Any) -> Any:
+        planned = kubelet.requests(pod, source=source, node="n")
+        refused = [
+            str(planned.refused),
+            *(str(e.request) for e in planned.containers if isinstance(e.request, Refused)),
+        ]
+        return (
+            planned.sandbox,
+            planned.sandbox_steps,
+            [(e.name, e.kind, e.steps) for e in planned.containers],
+            refused,
+            [e.request for e in planned.containers if not isinstance(e.request, Refused)],
+        )
+
+    warm = Kubelet.start(version)
+    for one in ANNOTATIONS:
+        for other in ANNOTATIONS:
+            for spec in SPECS:
+                warm.requests(made("a", spec, one), source=source)
+                pod = made("b" * 70, spec, other)
+                assert told(warm, pod) == told(Kubelet.start(version), pod)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtimes.errors import BadInput
@@ -72,7 +72,6 @@ def test_a_pause_image_pauses_as_nobody_in_particular() -> None:
     assert (facts.entrypoint, facts.user, facts.uid) == (("/pause",), "65535:65535", 65535)
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_reference_or_bad_input(text: str) -> None:
     try:

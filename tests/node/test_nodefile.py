@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtimes.capabilities import KERNEL_CAPABILITIES
@@ -275,7 +275,6 @@ def _instance(definition: dict[str, Any]) -> st.SearchStrategy[Any]:
     return st.one_of(*likely, *likely, *likely, _values)
 
 
-@settings(deadline=None)
 @given(_instance(schema()))
 def test_reader_and_validator_agree_about_shapes(value: Any) -> None:
     from shim.nodefile.reading import Reader, compose  # noqa: PLC0415
@@ -285,7 +284,6 @@ def test_reader_and_validator_agree_about_shapes(value: Any) -> None:
     assert bool(reader.faults) == bool(list(VALIDATOR.iter_errors(value))), reader.faults
 
 
-@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=80), st.one_of(st.text(max_size=80), _yaml).map(str.encode)))
 def test_any_bytes_are_a_document_or_bad_input(raw: bytes) -> None:
     try:
@@ -299,7 +297,6 @@ def test_any_bytes_are_a_document_or_bad_input(raw: bytes) -> None:
 _texts = st.text(min_size=1, max_size=20).filter(lambda text: "\0" not in text)
 
 
-@settings(deadline=None)
 @given(name=_texts, handler=_texts, gates=st.dictionaries(_texts, st.booleans(), max_size=3))
 def test_what_is_written_is_read_again(name: str, handler: str, gates: dict[str, bool]) -> None:
     value = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runtimes.errors import BadInput
@@ -97,7 +97,6 @@ def test_all_that_is_wrong_is_told_and_nothing_is_changed(document: Document) ->
     assert to_dict(document) == before
 
 
-@settings(deadline=None)
 @given(
     st.dictionaries(
         st.one_of(
