@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from runtimes.decision import Step
 from runtimes.errors import BadInput
 from runtimes.release import Release, parse
 
@@ -46,6 +47,8 @@ class KnownRelease(msgspec.Struct, frozen=True):
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """How a daemon was set up: its own configuration file (a path on the node, "" for none) and which of the handlers
     in it stands for the node's entry ("" for the one the file makes the default).
+
+    `flags` are the words of its command line and `environment` its variables, for a family that has settings there.
     """
 
     config: str = ""
@@ -55,7 +58,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An image on the node. `id` is the digest of its configuration, "sha256:" and 64 hex digits."""
+    """An image on the node. `id` is the digest of its configuration, "sha256:" and 64 hex digits.
+
+    `annotations` are those of its manifest.
+    """
 
     id: str
     repo_tags: tuple[str, ...] = ()
@@ -73,6 +79,7 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     volumes: tuple[str, ...] = ()
     diff_ids: tuple[str, ...] = ()
     pinned: bool = False
+    annotations: dict[str, str] = {}
 
 
 class SandboxPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -130,6 +137,36 @@ class Runtime(Protocol):
     def start(self, decision_spec: dict[str, object]) -> None:
         """Hand a spec to the OCI runtime when the container is started. Raises `Refused` where that rejects it."""
         ...
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What becomes of a daemon that is told to read its configuration again.
+
+    `runtime` is the daemon from then on, the same one where nothing changed; `steps` say what was taken over, what was
+    lost and what has to wait for a restart; `failure` is what the daemon logs where it could not do all of it.
+    """
+
+    runtime: Runtime
+    steps: tuple[Step, ...] = ()
+    failure: str = ""
+
+
+def reload(runtime: Runtime, setup: Setup, files: Files) -> Reloaded:
+    """Tell a daemon to read the files of a setup again, as SIGHUP does, where its family has a `reload` method."""
+    reloads = getattr(runtime, "reload", None)
+    if reloads is not None:
+        return reloads(setup, files)  # type: ignore[no-any-return]
+    because = "a reload does nothing: this runtime reads its configuration when it starts, so it has to be restarted"
+    return Reloaded(runtime, (Step("runtime", "no-reload", because),))
+
+
+def pairing(runtime: Runtime, kubelet: Release) -> tuple[Step, ...]:
+    """Return what there is to say about a runtime under a kubelet, where its family says with which ones it goes.
+
+    A pairing that nobody supports is no error: it is what happens in the middle of an upgrade.
+    """
+    pairs = getattr(runtime, "pairing", None)
+    return pairs(kubelet) if pairs is not None else ()
 
 
 class RuntimeModel(Protocol):

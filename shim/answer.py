@@ -99,10 +99,11 @@ def answer_pod(node: Node, entry: Entry, pod: Pod, source: Source = "api") -> Po
         sandbox = _refused(plan.refused)
         return PodAnswer(str(pod), sandbox, tuple(_without_sandbox(each, sandbox) for each in everyone))
     rehearsal = _Rehearsal(node, entry, plan.sandbox or SandboxRequest())
-    sandbox = rehearsal.sandbox(plan.sandbox_steps)
+    pairing = node.pairing(entry)
+    sandbox = rehearsal.sandbox(plan.sandbox_steps + pairing)
     if sandbox.error is not None:
         return PodAnswer(str(pod), sandbox, tuple(_without_sandbox(each, sandbox) for each in plan.containers))
-    return PodAnswer(str(pod), sandbox, tuple(rehearsal.container(each) for each in plan.containers))
+    return PodAnswer(str(pod), sandbox, tuple(rehearsal.container(each, pairing) for each in plan.containers))
 
 
 def digest(section: dict[str, Any] | None) -> str:
@@ -136,9 +137,12 @@ class _Rehearsal:
             return _refused(refusal.after(steps), cri, NO_SANDBOX)
         return Answer(cri=cri, seccomp=decision.section, steps=steps + decision.steps)
 
-    def container(self, plan: ContainerPlan) -> ContainerAnswer:
-        """Create and start one container."""
-        answer = _refused(plan.request) if isinstance(plan.request, Refused) else self._asked(plan.request, plan.steps)
+    def container(self, plan: ContainerPlan, pairing: tuple[Step, ...]) -> ContainerAnswer:
+        """Create and start one container. `pairing` is what there is to say about kubelet and runtime together."""
+        if isinstance(plan.request, Refused):
+            answer = _refused(plan.request)
+        else:
+            answer = self._asked(plan.request, plan.steps + pairing)
         return ContainerAnswer(name=plan.name, kind=plan.kind, **msgspec.structs.asdict(answer))
 
     def _asked(self, request: ContainerRequest, steps: tuple[Step, ...]) -> Answer:

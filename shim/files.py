@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from runtimes.artifacts import Artifacts
+
 FILE_LIMIT = 16 * 1024 * 1024  # bytes of one file
 WALK_LIMIT = 10_000  # entries of one walk
 
@@ -33,9 +35,13 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class HostFiles:
-    """The `Files` of a directory. It is opened anew for each call, so files may change under a running server."""
+    """The `Files` of a directory. It is opened anew for each call, so files may change under a running server.
 
-    def __init__(self, root: str = "/") -> None:
+    `artifacts` is what answers for registries, None where none is to be asked.
+    """
+
+    def __init__(self, root: str = "/", artifacts: Artifacts | None = None) -> None:
+        self.artifacts = artifacts
         self.root = os.path.abspath(root)  # noqa: PTH100  pathlib is slow to import
 
     def read(self, path: str) -> bytes:

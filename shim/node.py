@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtimes.errors import BadInput, Refused
-from runtimes.model import ContainerPlace, SandboxPlace
+from runtimes.model import ContainerPlace, SandboxPlace, pairing
 from shim.images import image_facts, normalise
 
 if TYPE_CHECKING:
-    from runtimes.decision import Decision
+    from runtimes.decision import Decision, Step
     from runtimes.files import Files
     from runtimes.host import Host
     from runtimes.model import Runtime
@@ -28,12 +28,13 @@ class Entry(msgspec.Struct, frozen=True):
     """A runtime as a RuntimeHandler picks it.
 
     `name` is the CRI's handler ("" for the default), `handler` the runtime's own ("" for the one that its configuration
-    makes the default).
+    makes the default). `started_from` is what the runtime was started with, for those to compare who open nodes.
     """
 
     name: str
     runtime: Runtime
     handler: str = ""
+    started_from: Any = None
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +76,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     def sandbox(self, entry: Entry, request: SandboxRequest, place: SandboxPlace) -> tuple[SandboxRequest, Decision]:
         """Return a sandbox request as the kubelet passes it on, and what the runtime makes of it. Raises `Refused`."""
         request, steps = self.kubelet.sandbox(request)
+        steps += self._pairing(entry)
         try:
             return request, entry.runtime.sandbox(request, place).after(steps)
         except Refused as refusal:
@@ -90,10 +92,20 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     ) -> tuple[ContainerRequest, Decision]:
         """Do the same for a container."""
         request, steps = self.kubelet.container(request, sandbox_request)
+        steps += self._pairing(entry)
         try:
             return request, entry.runtime.container(request, place, sandbox_request, sandbox_place).after(steps)
         except Refused as refusal:
             raise refusal.after(steps) from None
+
+    def pairing(self, entry: Entry) -> tuple[Step, ...]:
+        """Return what there is to say about this kubelet with a runtime."""
+        return pairing(entry.runtime, self.kubelet.release)
+
+    def _pairing(self, entry: Entry) -> tuple[Step, ...]:
+        """A request that passes the kubelet by has nothing to do with its release."""
+        says = hasattr(entry.runtime, "pairing") and self.kubelet.step == "apply"
+        return self.pairing(entry) if says else ()
 
 
 # The moment at which every rehearsal takes place, in nanoseconds since 1970: two rehearsals of one pod are the same.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runtimes import facts
 from runtimes.containerd.daemon import Daemon
 from runtimes.containerd.known import PACKAGE, every
+from runtimes.errors import BadInput
 from runtimes.model import KnownRelease
 from runtimes.release import Release, parse
 
@@ -33,6 +34,9 @@ class Containerd:
 
     def runtime(self, release: Release, host: Host, setup: Setup, files: Files) -> Daemon:
         """Start one daemon. Raises `Refused` where the release refuses its configuration, `BadInput` for a bad one."""
+        for field in ("flags", "environment"):
+            if getattr(setup, field):
+                raise BadInput("nothing that containerd takes there has a say", field=field, right="runtime.config")
         return Daemon(release, host, setup, files)
 
 

@@ -1,12 +1,13 @@
 """crio.conf as CRI-O reads it: built-in values, then the file, then the drop-in directory, then environment and flags.
 
     load(release, setup, files) -> Config
+    reread(release, setup, files) -> Config     what SIGHUP reads: the files only, on top of the built-in values
 
 Later files win key by key; a list replaces a list, and a handler's table replaces the whole handler. Keys are matched
 without regard to case; a key that the release does not know, or that stands in the wrong table, is ignored without a
 word, which a step of the configuration says. A value of another type keeps the daemon from starting.
 
-What a release knows and what it starts from are facts (config.yaml, facts.yaml).
+What a release knows and what it starts from are facts (config.yaml, flags.yaml, facts.yaml).
 Source: pkg/config/config.go (UpdateFromFile, UpdateFromPath, Validate) and internal/criocli/criocli.go.
 """
 
@@ -23,6 +24,7 @@ from runtimes.decision import Step
 from runtimes.errors import BadInput, Refused
 from runtimes.facts import read_data
 from runtimes.files import IS_A_DIRECTORY, FileFault
+from runtimes.gojson import quote
 from runtimes.release import Span
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ _TABLES = {
     "crio.nri": "nri",
 }
 _NAMED_TABLES = {"runtimes": "handler", "workloads": "workload"}
+# The flags that say where the configuration is, which the node file does; and their short names.
+_SHORT = {"c": "config", "d": "config-dir"}
 # The Go structs that they are decoded into; of the outermost, which has no name, the first part.
 _STRUCTS = {
     "crio": "struct { config.RootConfig }",
@@ -73,6 +77,16 @@ class Key(msgspec.Struct, frozen=True):
     default: Any = None
 
 
+class Flag(msgspec.Struct, frozen=True):
+    """A flag of the daemon; `key` is what it sets in crio.conf ("" for what no spec is made of)."""
+
+    flag: str
+    span: Span
+    variable: str = ""
+    key: str = ""
+    bool: bool = False
+
+
 class Handler(msgspec.Struct, frozen=True):
     """One runtime handler as configured. `built_in` marks the one that is there when nobody names any."""
 
@@ -91,12 +105,18 @@ class Handler(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """What a daemon runs with. Each table by key; `handlers` by name, in the order in which they were read."""
+    """What a daemon runs with. Each table by key; `handlers` by name, in the order in which they were read.
+
+    `said` are the keys that somebody set ("crio.runtime.seccomp_profile"), `given` those among them that a flag or a
+    variable decided, and which one.
+    """
 
     tables: dict[str, dict[str, Any]]
     handlers: dict[str, Handler]
     workloads: dict[str, dict[str, Any]]
     steps: tuple[Step, ...] = ()
+    given: dict[str, str] = {}
+    said: frozenset[str] = frozenset()
 
     @property
     def runtime(self) -> dict[str, Any]:
@@ -126,13 +146,17 @@ def load(release: Release, setup: Setup, files: Files) -> Config:
     setup names and that is not there.
     """
     reader = _Reader(release)
-    if setup.config:
-        for path, is_drop_in in _paths(setup.config, files):
-            reader.file(path, files.read(path), is_drop_in=is_drop_in)
+    reader.files(setup.config, files, ("config-error-prefix", "drop-in-error-prefix"))
     for variable, text in setup.environment.items():
         reader.variable(variable, text)
-    for flag in setup.flags:
-        reader.flag(flag)
+    reader.flags(setup.flags)
+    return reader.config()
+
+
+def reread(release: Release, setup: Setup, files: Files) -> Config:
+    """Read the files again as a running daemon does on SIGHUP: without flags and variables. Raises as `load` does."""
+    reader = _Reader(release)
+    reader.files(setup.config, files, ("reload-config-error-prefix", "reload-drop-in-error-prefix"))
     return reader.config()
 
 
@@ -159,6 +183,16 @@ def keys(table: str) -> tuple[Key, ...]:
 
 
 @functools.cache
+def flags() -> tuple[Flag, ...]:
+    """Return every flag that any release knows."""
+    rows = read_data(PACKAGE, "flags")["flags"]
+    return tuple(
+        Flag(row["flag"], Span.read(row), row.get("variable", ""), row.get("key", ""), row.get("bool", False))
+        for row in rows
+    )
+
+
+@functools.cache
 def known(table: str, release: Release) -> dict[str, Key]:
     """Return the keys that a release knows, by their name in lower case."""
     return {each.key: each for each in keys(table) if release in each.span}
@@ -178,6 +212,8 @@ class _Reader:
         self.release = release
         self.facts = at(release)
         self.steps: list[Step] = []
+        self.given: dict[str, str] = {}
+        self.set_keys: set[str] = set()
         self.tables = {name: self._defaults(keys_of) for name, keys_of in _TABLES.items()}
         self.workloads: dict[str, dict[str, Any]] = {}
         built_in = self._value("default-runtime")
@@ -185,32 +221,66 @@ class _Reader:
         self.tables["crio.runtime"]["default_runtime"] = built_in
         self.built_in = built_in
 
-    def file(self, path: str, content: bytes, *, is_drop_in: bool) -> None:
-        prefix = self._value("drop-in-error-prefix" if is_drop_in else "config-error-prefix")
+    def files(self, config: str, files: Files, prefixes: tuple[str, str]) -> None:
+        """Take a file, or every file of a directory. `prefixes` are the facts that say what stands before an error."""
+        for path, is_drop_in in _paths(config, files) if config else ():
+            self.file(path, files.read(path), self._value(prefixes[is_drop_in]))
+
+    def file(self, path: str, content: bytes, prefix: str) -> None:
         try:
             document = toml.parse(content, self.facts)
             self._tables(document, path)
         except toml.TomlFault as fault:
             message = f"{prefix}unable to decode configuration {path}: {fault}"
-            raise Refused(NOT_STARTED, message, tuple(self.steps)) from None
+            raise self._not_started(message) from None
 
     def variable(self, variable: str, text: str) -> None:
-        """Take one environment variable; those of other programs pass by."""
-        key = variable.removeprefix("CONTAINER_").lower()
-        if variable.startswith("CONTAINER_"):
-            self._given(key, text, f"the environment variable {variable}")
+        """Take one environment variable; those of other programs and other releases pass by."""
+        how = f"the environment variable {variable}"
+        same = [each for each in flags() if each.variable == variable]
+        found = next((each for each in same if self.release in each.span), None)
+        if found is not None:
+            self._give(found, text, how)
+        elif same:
+            because = f"{how} means nothing to CRI-O {self.release}: it is ignored without a word"
+            self.steps.append(Step("runtime", "ignored-variable", because, "internal/criocli/criocli.go", warns=True))
 
-    def flag(self, flag: str) -> None:
-        """Take one command-line flag, "--seccomp-profile=/etc/x.json"."""
-        name, _, text = flag.lstrip("-").partition("=")
-        if not self._given(name.replace("-", "_"), text or "true", f"the flag --{name}"):
-            raise Refused(NOT_STARTED, f"flag provided but not defined: -{name}", tuple(self.steps))
+    def flags(self, words: tuple[str, ...]) -> None:
+        """Take the command line: `--seccomp-profile=/etc/x.json`, or the value as the next word."""
+        rest = list(words)
+        while rest:
+            word = rest.pop(0)
+            name, has_value, text = word.lstrip("-").partition("=")
+            name = _SHORT.get(name, name)
+            found = next((each for each in flags() if each.flag == name and self.release in each.span), None)
+            if not word.startswith("-"):
+                raise BadInput(f"{word!r} is no flag", field="flags", right="--name=value")
+            if found is None:
+                raise self._not_started(f"flag provided but not defined: -{name}")
+            if name in _SHORT.values():
+                raise BadInput(f"{word} names the configuration", field="flags", right="runtime.config does that")
+            if found.bool:
+                text = text if has_value else "true"
+            elif not has_value:
+                if not rest:
+                    raise self._not_started(f"flag needs an argument: -{name}")
+                text = rest.pop(0)
+            try:
+                self._give(found, text, f"the flag --{name}")
+            except BadInput:
+                kind = "boolean value" if found.bool else "value"
+                flag = f"-{name}" if found.bool else f"flag -{name}"
+                raise self._not_started(f"invalid {kind} {quote(text)} for {flag}: parse error") from None
 
     def config(self) -> Config:
         if not self.tables["crio.runtime"]["default_runtime"]:
             self.tables["crio.runtime"]["default_runtime"] = self.built_in
             self.handlers.setdefault(self.built_in, Handler(self.built_in, self._built_in_values(), built_in=True))
-        return Config(self.tables, self.handlers, self.workloads, tuple(self.steps))
+        return Config(self.tables, self.handlers, self.workloads, tuple(self.steps), self.given, self.said)
+
+    @property
+    def said(self) -> frozenset[str]:
+        return frozenset(self.set_keys | self.given.keys())
 
     def _value(self, fact: str) -> Any:
         return self.facts.value(fact)
@@ -257,6 +327,7 @@ class _Reader:
                     self._ignored(at_key, path, "is no table")
                 else:
                     self.tables[table][name] = taken
+                    self.set_keys.add(dotted)
         if table == "crio.runtime" and "default_runtime" in {key.lower() for key in values}:
             self._replace_built_in()
 
@@ -288,14 +359,16 @@ class _Reader:
         if replaces and default != self.built_in:
             self.handlers.pop(self.built_in, None)
 
-    def _given(self, key: str, text: str, how: str) -> bool:
+    def _give(self, flag: Flag, text: str, how: str) -> None:
         for table, keys_of in _TABLES.items():
-            found = known(keys_of, self.release).get(key)
+            found = known(keys_of, self.release).get(flag.key)
             if found and found.type in ("string", "bool", "integer", "list"):
-                self.tables[table][key] = toml.from_text(text, found.type, how)
-                self.steps.append(Step("runtime", "config", f"{how} sets {table}.{key} to {text!r}", "crio(8)"))
-                return True
-        return False
+                self.tables[table][flag.key] = toml.from_text(text, found.type, how)
+                self.given[f"{table}.{flag.key}"] = how
+                self.steps.append(Step("runtime", "config", f"{how} sets {table}.{flag.key} to {text!r}", "crio(8)"))
+
+    def _not_started(self, message: str) -> Refused:
+        return Refused(NOT_STARTED, message, tuple(self.steps))
 
     def _unknown(self, table: str, dotted: str, path: str) -> None:
         name = dotted.rpartition(".")[2].lower()

@@ -18,7 +18,7 @@ import msgspec
 
 from runtimes import runc
 from runtimes.capabilities import KERNEL_CAPABILITIES
-from runtimes.crio import capabilities, profiles, spec
+from runtimes.crio import capabilities, profiles, reload, spec
 from runtimes.crio import config as crio_conf
 from runtimes.crio import notes as noted
 from runtimes.crio.at import at
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from runtimes.crio.seccomp import Answer
     from runtimes.files import Files
     from runtimes.host import Host
-    from runtimes.model import ContainerPlace, SandboxPlace, Setup
+    from runtimes.model import ContainerPlace, Reloaded, SandboxPlace, Setup
     from runtimes.persona import Persona
     from runtimes.release import Release
     from runtimes.request import ContainerRequest, SandboxRequest
@@ -55,7 +55,7 @@ class Daemon:
     """A daemon that runs."""
 
     def __init__(self, release: Release, host: Host, setup: Setup, files: Files) -> None:
-        self.release, self.host = release, host
+        self.release, self.host, self.setup = release, host, setup
         self.facts = at(release)
         self.config = crio_conf.load(release, setup, files)
         self.steps: list[Step] = list(self.config.steps)
@@ -72,6 +72,7 @@ class Daemon:
             use_default_when_empty=bool(runtime["seccomp_use_default_when_empty"]),
             listener_directory=posixpath.join(posixpath.dirname(self.config.tables["crio.api"]["listen"]), "seccomp"),
         )
+        self.rules.option_is_set = "crio.runtime.seccomp_use_default_when_empty" in self.config.said
         self.layout = Layout(release, host, self.config)
         self.persona: Persona = CrioPersona(release, self.config, self.layout)
         if setup.handler and setup.handler not in self.config.handlers:
@@ -164,6 +165,7 @@ class Daemon:
             container=request.metadata.name if request.metadata else "",
             container_id=place.id,
             annotations=notes,
+            image_annotations=self._allowed(handler, notes, place.image.annotations, steps),
         )
         answer = self.rules.answer(asked, handler or self.config.default_runtime)
         steps += answer.steps
@@ -171,6 +173,23 @@ class Daemon:
         made = spec.container(self.layout, request, place, sandbox, sandbox_place, decided)
         self._hand_over(made, answer, place.created_at, steps)
         return Decision(made, tuple(steps))
+
+    def reload(self, setup: Setup, files: Files) -> Reloaded:
+        """Return the daemon after SIGHUP, which reads the files of a setup again (runtimes/crio/reload.py)."""
+        return reload.reload(self, setup, files)
+
+    def pairing(self, kubelet: Release) -> tuple[Step, ...]:
+        """Say where a kubelet is of another Kubernetes than this release goes with."""
+        skew = self.release.minor - kubelet.minor
+        oldest = self.facts.value("kubelet-skew")
+        if kubelet.major == self.release.major and 0 <= skew <= oldest:
+            return ()
+        ours = f"{self.release.major}.{self.release.minor}"
+        because = (
+            f"CRI-O {ours} goes with Kubernetes {ours}, and with kubelets up to {oldest} minor releases older: nobody "
+            f"supports a pair with kubelet {kubelet}"
+        )
+        return (Step("runtime", "kubelet-skew", because, "cri-o README.md, compatibility matrix", warns=True),)
 
     def start(self, decision_spec: dict[str, object]) -> None:
         """The OCI runtime had the spec at the creation already."""
@@ -245,6 +264,9 @@ class Daemon:
         """Load the profile of `seccomp_profile`, CRI-O's own where it names none."""
         path = self.config.runtime["seccomp_profile"]
         own = profiles.internal(self.release, self.host.arch)
+        if path and not self.host.seccomp:
+            because = f"the host has no seccomp: `seccomp_profile` {quote(path)} has no effect"
+            self.steps.append(Step("runtime", "no-effect", because, _VALIDATE, warns=True))
         if not path or not self.host.seccomp:
             return own
         prefix = self.facts.value("config-validation-prefix")

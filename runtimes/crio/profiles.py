@@ -18,9 +18,10 @@ import msgspec
 
 from runtimes import docker_format, runc
 from runtimes.crio import decoders, default_profile
-from runtimes.crio.at import at
+from runtimes.crio.at import PACKAGE, at
 from runtimes.decision import Step
 from runtimes.docker_format import Dialect, Profile
+from runtimes.facts import load
 from runtimes.gojson import GoJsonFault, Toolchain
 
 if TYPE_CHECKING:
@@ -34,6 +35,15 @@ _FORMAT = "vendored pkg/seccomp/seccomp_linux.go setupSeccomp"
 _NOTIFIABLE = {"SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD"}
 _DOES = {"SCMP_ACT_ALLOW": "allow", "SCMP_ACT_ERRNO": "refuse"}
 _SHOWN = 5  # names in a sentence
+# The facts about the default profile that a decision tells; the profile itself says more (profile.yaml).
+_MARKS = (
+    "blocked-syscalls-eperm",
+    "blocked-syscalls-enosys",
+    "unshare-needs-sys-admin",
+    "clone-namespaces-refused",
+    "perf-event-open-needs-perfmon",
+    "vsock-refused",
+)
 
 
 class Loaded(msgspec.Struct, frozen=True, eq=False):
@@ -75,6 +85,15 @@ def toolchain(release: Release) -> Toolchain:
 def internal(release: Release, arch: str) -> Loaded:
     """Return the default profile that CRI-O carries in itself."""
     return Loaded(default_profile.default(release, arch), is_internal=True)
+
+
+@functools.cache
+def marks(release: Release) -> tuple[Step, ...]:
+    """Return what a person should know of that profile, as steps."""
+    facts = load(PACKAGE)
+    return tuple(
+        Step("profile", name, facts[name].says, facts[name].source) for name in _MARKS if at(release).has(name)
+    )
 
 
 @functools.cache

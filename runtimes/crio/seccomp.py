@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from runtimes.crio import profiles
-from runtimes.crio.at import at
+from runtimes.artifacts import artifacts_of
+from runtimes.crio import artifacts, profiles
+from runtimes.crio.at import PACKAGE, at
 from runtimes.crio.profiles import Composed
 from runtimes.decision import Step
 from runtimes.docker_format import ProfileFault
 from runtimes.errors import CapacityExceeded, Refused
+from runtimes.facts import load
 from runtimes.files import FileFault
 from runtimes.gojson import GoJsonFault, quote
 from runtimes.request import LOCALHOST, RUNTIME_DEFAULT, UNCONFINED, SecurityProfile
@@ -95,6 +97,7 @@ class Seccomp:
         self.profile, self.handler_profiles = profile, handler_profiles
         self.privileged_profile = privileged_profile if self._has("privileged-profile") else ""
         self.use_default_when_empty = use_default_when_empty and self._has("use-default-when-empty")
+        self.option_is_set = False  # whether somebody set `seccomp_use_default_when_empty`
         self.listener_directory = listener_directory
 
     def answer(self, asked: Asked, handler: str) -> Answer:
@@ -143,6 +146,7 @@ class _Call:
             self._step("inserts-security-context", because)
             field = SecurityProfile()
         self._warn_of_contradiction(field)
+        self._warn_of_what_has_no_effect(field)
         if field is not None and self._has("security-profile-field"):
             return self._field(field)
         if self._has("seccomp-profile-path"):
@@ -168,8 +172,9 @@ class _Call:
 
     def _field(self, field: SecurityProfile) -> tuple[dict[str, Any] | None, str]:
         kind = field.profile_type
-        if kind == UNCONFINED:
-            self._artifact()
+        applied = self._artifact(field)
+        if applied is not None:
+            return applied
         if not self.rules.host.seccomp:
             return self._field_without_seccomp(kind)
         if kind == UNCONFINED:
@@ -244,7 +249,9 @@ class _Call:
         if self.rules.use_default_when_empty:
             self._step("use-default-when-empty", "`seccomp_use_default_when_empty` is on: nothing means RuntimeDefault")
             return self._field(SecurityProfile())
-        self._artifact()
+        applied = self._artifact(None)
+        if applied is not None:
+            return applied
         self._step("nothing-asked", "the request's field `seccomp` is not set: that means unconfined")
         return None, ""
 
@@ -258,6 +265,7 @@ class _Call:
             self._step("handler-profile", f"the runtime handler {name} has its own `seccomp_profile`")
         elif loaded.is_internal:
             self._step("internal-profile", f"RuntimeDefault is the profile that CRI-O {self.release} carries in itself")
+            self.steps += profiles.marks(self.release)
         else:
             self._step("configured-profile", "RuntimeDefault is the file of `seccomp_profile`, as it was at the start")
         prefix = self._value("field-error-prefix") if path_prefix is None else path_prefix
@@ -292,20 +300,30 @@ class _Call:
         self.steps.append(step)
         return section
 
-    def _artifact(self) -> None:
-        """Look for an artifact that an annotation names: it would win over Unconfined and over nothing."""
-        if self.asked.is_sandbox or not self._has("artifact-profiles"):
-            return
-        container = self.asked.container
-        for name in self._value("artifact-annotations"):
-            pod = [self.asked.annotations.get(f"{name}/{suffix}") for suffix in (container, "POD")]
-            image = [self.asked.image_annotations.get(f"{name}{suffix}") for suffix in ("", f"/{container}", "/POD")]
-            reference = next((each for each in (*pod, *image) if each), None)
-            if reference:
-                raise CapacityExceeded(
-                    f"the annotation {name} asks for the profile of the OCI artifact {reference}, which this program "
-                    "does not pull: give the profile as a Localhost file instead"
-                )
+    def _artifact(self, field: SecurityProfile | None) -> tuple[dict[str, Any] | None, str] | None:
+        """Apply the artifact that an annotation names: it wins over Unconfined and over nothing."""
+        asked = self.asked
+        if asked.is_sandbox or asked.privileged or not self._has("artifact-profiles"):
+            return None
+        found = artifacts.named(self.rules.facts, asked.container, asked.annotations, asked.image_annotations)
+        if found is None:
+            return None
+        key, reference = found
+        if field is not None and field.profile_type != UNCONFINED:
+            because = f"the field says {_word(field)}: the OCI artifact of the annotation {key} is not looked at"
+            self._step("artifact-ignored", because, warns=True)
+            return None
+        wins = "its profile wins over Unconfined" if field is not None else "the request says nothing, so it applies"
+        self._step("artifact-profile", f"the annotation {key} names the OCI artifact {reference}: {wins}")
+        registries = artifacts_of(self.rules.files)
+        if registries is None:
+            raise CapacityExceeded(f"{key} names the OCI artifact {reference}, and this node asks no registry")
+        try:
+            data = artifacts.pull(self.rules.facts, self.rules.host.arch, registries, reference)
+        except artifacts.PullFault as fault:
+            self._refuse(f"try to pull OCI artifact seccomp profile: {fault}")
+        prefix = self._value("local-profile-error-prefix")
+        return self._finished(self._read(data, prefix), prefix), ""
 
     def _warn_of_contradiction(self, field: SecurityProfile | None) -> None:
         """Say where something that the author of the request meant is not looked at."""
@@ -323,6 +341,24 @@ class _Call:
             elif field is not None:
                 because = f"the field `seccomp` is set: seccomp_profile_path {quote(path)} is not looked at"
                 self._step("path-ignored", because, warns=True)
+
+    def _warn_of_what_has_no_effect(self, field: SecurityProfile | None) -> None:
+        """Name the settings that somebody made and that this release, or this request, passes over."""
+        asked = self.asked
+        option_looked_at = self.rules.option_is_set and self._has("use-default-when-empty")
+        if option_looked_at and field is not None and self._has("security-profile-field"):
+            because = "the field `seccomp` is set, as kubelets do: `seccomp_use_default_when_empty` has no effect"
+            self._step("no-effect", because, warns=True)
+        if asked.is_sandbox:
+            return
+        for fact, what in (("artifact-annotations", "OCI artifacts"), ("notifier-annotations", "the seccomp notifier")):
+            known = tuple(self._value(fact) or ())
+            ever = {name for value in load(PACKAGE)[fact].values for name in value.value}
+            for key in (*asked.annotations, *asked.image_annotations):
+                if key.partition("/")[0] in ever.difference(known):
+                    because = f"the annotation {key} has no effect: CRI-O {self.release} "
+                    because += f"knows {what} by another name" if known else f"does not have {what}"
+                    self._step("no-effect", because, source="pkg/annotations/annotations.go", warns=True)
 
     def _has(self, fact: str) -> bool:
         return self.rules.facts.has(fact)

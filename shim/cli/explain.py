@@ -44,7 +44,7 @@ def command(
     """Say which seccomp section the containers of a pod would get, and why.
 
     The pods of the manifests are taken through the node's kubelet and runtime as a server would take them. Nothing is
-    run and nobody is asked.
+    run, and nobody is asked but the registry of an OCI artifact that a pod names as its profile (CRI-O from 1.30).
 
     Exit code: 0 where every container would be created, 1 where one would be refused, 2 where a file is wrong; so is a
     manifest that the API would not accept, and each rule that it breaks is told with its line on stderr.

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 if TYPE_CHECKING:
     from shim.cri.pb.shim.v1 import node_pb2 as pb
+
+_Answer: TypeAlias = (
+    "pb.ShowNodeResponse | pb.SetNodeResponse | pb.ReplaceNodeResponse | pb.ReloadNodeResponse | pb.RestartNodeResponse"
+)
 
 _TIMEOUT = 10.0  # seconds; a node is opened in far less
 
@@ -43,15 +47,17 @@ def show(socket: str | None, output: str) -> None:
 @click.argument("settings", nargs=-1, required=True, metavar="KEY=VALUE...")
 @_socket
 @_dry_run
-def set_(settings: tuple[str, ...], socket: str | None, dry_run: bool) -> None:
+@click.option("--keep-running", is_flag=True, help="Let it wait for `node reload` or `node restart`.")
+def set_(settings: tuple[str, ...], socket: str | None, dry_run: bool, keep_running: bool) -> None:
     """Change settings: kubelet.seccompDefault=true, handlers.crio-1.36.version=1.36.3.
 
-    All of them are changed or, when one is refused, none. The value null takes a setting back to its default.
+    All of them are changed or, when one is refused, none. The value null takes a setting back to its default. A runtime
+    that is concerned is started anew, unless it is to keep running; the others go on with what they have read.
     """
     from shim.cli.pairs import pairs
     from shim.cri.pb.shim.v1 import node_pb2 as pb
 
-    request = pb.SetNodeRequest(settings=pairs(settings), dry_run=dry_run)
+    request = pb.SetNodeRequest(settings=pairs(settings), dry_run=dry_run, keep_running=keep_running)
     _report(_call(socket, "Set", request, pb.SetNodeResponse.FromString))
 
 
@@ -67,6 +73,28 @@ def replace(name: str, socket: str | None, dry_run: bool) -> None:
     document = load(name)  # here, because its relative paths start beside it
     request = pb.ReplaceNodeRequest(node_yaml=to_yaml(document), origin=document.origin.where, dry_run=dry_run)
     _report(_call(socket, "Replace", request, pb.ReplaceNodeResponse.FromString))
+
+
+@command.command("reload")
+@_socket
+def reload(socket: str | None) -> None:
+    """Tell the runtimes to read their configuration again, as SIGHUP does.
+
+    CRI-O takes over what its release reloads, and loses what flags and environment variables had set there; the rest
+    waits for a restart. Runtimes that do not reload say so.
+    """
+    from shim.cri.pb.shim.v1 import node_pb2 as pb
+
+    _report_effects(_call(socket, "Reload", pb.ReloadNodeRequest(), pb.ReloadNodeResponse.FromString))
+
+
+@command.command("restart")
+@_socket
+def restart(socket: str | None) -> None:
+    """Start the runtimes anew, with their files, flags and variables as they are now."""
+    from shim.cri.pb.shim.v1 import node_pb2 as pb
+
+    _report_effects(_call(socket, "Restart", pb.RestartNodeRequest(), pb.RestartNodeResponse.FromString))
 
 
 @command.command("default", short_help="Print the node that is taken where none is given.")
@@ -149,6 +177,12 @@ def _report(answer: pb.SetNodeResponse | pb.ReplaceNodeResponse) -> None:
     _warn(answer)
 
 
-def _warn(answer: pb.ShowNodeResponse | pb.SetNodeResponse | pb.ReplaceNodeResponse) -> None:
+def _report_effects(answer: pb.ReloadNodeResponse | pb.RestartNodeResponse) -> None:
+    for line in answer.effects or ("nothing changed",):
+        click.echo(line)
+    _warn(answer)
+
+
+def _warn(answer: _Answer) -> None:
     for warning in answer.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -1,7 +1,8 @@
 """NodeService: show the node that this server speaks for, and change it while it lives.
 
-A change is made on a document. The new one is opened, that is its kubelet and its runtimes are started, before anything
-is touched; then it takes the place of the old one between two calls, and is kept for the next start.
+A change is made on a document. The new one is opened, that is its kubelet and those of its runtimes that are set up in
+another way are started, before anything is touched; then it takes the place of the old one between two calls, and is
+kept for the next start. A runtime's own files are read when it starts, and when it is told to reload.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class NodeService:
         """Change single settings."""
         old = self._engine.node.document
         new = nodefile.apply_settings(old, dict(sorted(request.settings.items())))
-        node = self._change(new, dry_run=request.dry_run)
+        node = self._change(new, dry_run=request.dry_run, keep_running=request.keep_running)
         return pb.SetNodeResponse(**_shown(node), changes=nodefile.changes(old, new))
 
     def replace(self, request: pb.ReplaceNodeRequest) -> pb.ReplaceNodeResponse:
@@ -43,11 +44,38 @@ class NodeService:
         node = self._change(new, dry_run=request.dry_run)
         return pb.ReplaceNodeResponse(**_shown(node), changes=nodefile.changes(old, new))
 
-    def _change(self, document: Document, *, dry_run: bool) -> Node:
-        node = nodefile.open_node(document)
+    def reload(self, request: pb.ReloadNodeRequest) -> pb.ReloadNodeResponse:
+        """Tell every runtime to read its configuration again."""
+        del request
+        node, told = nodefile.reload_node(self._engine.node)
+        self._engine.node = node
+        steps = [(_place(name, node), step) for name, each in told.items() for step in each.steps]
+        return pb.ReloadNodeResponse(
+            effects=[f"{place}: {step.because}" for place, step in steps if not step.warns],
+            warnings=[f"{place}: {step.because}" for place, step in steps if step.warns],
+        )
+
+    def restart(self, request: pb.RestartNodeRequest) -> pb.RestartNodeResponse:
+        """Start every runtime anew."""
+        del request
+        node = nodefile.open_node(self._engine.node.document)
+        self._engine.node = node
+        effects = [f"{_place(name, node)}: started" for name in node.entries]
+        return pb.RestartNodeResponse(effects=effects, warnings=warnings(node))
+
+    def _change(self, document: Document, *, dry_run: bool, keep_running: bool = False) -> Node:
+        opened = nodefile.keep_running if keep_running else nodefile.open_node
+        node = opened(document, self._engine.node)
         if not dry_run:
             self._engine.node = node
         return node
+
+
+def _place(name: str, node: Node) -> str:
+    """Say which runtime it is: "handlers.old (cri-o 1.24.6)"."""
+    filled = nodefile.fill(node.document)
+    family = (filled.handlers[name] if name else filled.runtime).name
+    return f"{f'handlers.{name}' if name else 'runtime'} ({family} {node.entries[name].runtime.release})"
 
 
 def warnings(node: Node) -> list[str]:

@@ -3,6 +3,8 @@
 load, loads        a file or a text -> Document; everything that is wrong with it at once, with line and field
 default_document   the document of a node about which nothing was said
 open_node          Document -> Node: a kubelet and the runtimes, started
+keep_running       Document, Node -> Node: the document is in force, the runtimes go on as they were started
+reload_node        Node -> Node: the runtimes were told to read their configuration again
 to_yaml, to_dict   a document in the order and spelling of its schema; `full` fills the defaults in
 apply_settings     single settings by dotted path; `changes` tells what differs
 schema             the JSON Schema (shim/schemas/node.schema.json) that editors and `load` both go by
@@ -23,7 +25,7 @@ from shim.nodefile import reading
 from shim.nodefile import settings as _settings
 from shim.nodefile.checks import check
 from shim.nodefile.document import Document, Origin, anchored, fill, from_dict, to_dict, to_yaml
-from shim.nodefile.opening import open_node
+from shim.nodefile.opening import keep_running, open_node, reload_node
 from shim.nodefile.reading import BadDocument
 from shim.nodefile.settings import changes
 
@@ -37,9 +39,11 @@ __all__ = [
     "changes",
     "default_document",
     "fill",
+    "keep_running",
     "load",
     "loads",
     "open_node",
+    "reload_node",
     "schema",
     "to_dict",
     "to_yaml",

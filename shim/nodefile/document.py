@@ -56,6 +56,8 @@ class RuntimePart(Part, frozen=True):
     version: str | None = None
     config: str | None = None
     handler: str | None = None
+    flags: tuple[str, ...] | None = None
+    environment: dict[str, str] | None = None
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -189,11 +191,14 @@ def _fill_runtime(part: RuntimePart, name: str) -> RuntimePart:
 
 
 def _said(part: dict[str, Any], *, full: bool = False) -> dict[str, Any]:
-    """Return what is set; with `full` also what stands for nothing: a runtime without a configuration file."""
+    """Return what is set; with `full` also what stands for nothing: a runtime without a configuration file.
+
+    That one has no flags or variables goes without saying.
+    """
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in part.items()
-        if full or value is not None
+        if value is not None or (full and not (key in ("flags", "environment") and "handler" in part))
     }
 
 

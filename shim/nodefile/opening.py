@@ -1,4 +1,4 @@
-"""A node document -> a node: the kubelet and every runtime, started as their releases start."""
+"""A node document -> a node: the kubelet and every runtime, started as their releases start, and told to reload."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from runtimes.artifacts import artifacts_of
 from runtimes.errors import BadInput
 from runtimes.files import FileFault, MemoryFiles
-from runtimes.model import Setup, find, known
+from runtimes.model import Setup, find, known, reload
 from runtimes.request import (
     ContainerMetadata,
     ContainerRequest,
@@ -19,6 +20,7 @@ from runtimes.request import (
     SandboxRequest,
     SecurityProfile,
 )
+from shim.artifacts import Registries
 from shim.files import HostFiles
 from shim.kubelet.configfile import Sources
 from shim.kubelet.kubelet import Kubelet
@@ -26,8 +28,11 @@ from shim.node import Entry, Node, rehearsed_container, rehearsed_sandbox
 from shim.nodefile.document import DEFAULT_RUNTIME, OWN_FILE, RuntimePart, fill, host_of, newest_stable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtimes.files import Files
     from runtimes.host import Host
+    from runtimes.model import Reloaded
     from shim.kubelet.kubelet import Mode
     from shim.nodefile.document import Document, Origin
 
@@ -35,22 +40,78 @@ if TYPE_CHECKING:
 _KUBELET_FIELDS = ("config", "configDir", "flags", "policy", "policyProfile")
 
 
-def open_node(document: Document) -> Node:
+def open_node(document: Document, running: Node | None = None) -> Node:
     """Start everything that a document names.
 
-    Raises `BadInput` with the field that is wrong, and `Refused` where a component refuses to start so, in its words.
+    A runtime of the node `running` that the document says nothing new about is not started again: what its own files
+    say meanwhile counts from a restart on. Raises `BadInput` with the field that is wrong, and `Refused` where a
+    component refuses to start so, in its words.
     """
     filled = fill(document)
     origin = document.origin
     host = host_of(filled)
-    files: Files = HostFiles(_root(filled, origin))
+    root = _root(filled, origin)
+    files: Files = HostFiles(root, Registries(HostFiles(root)))
     kubelet = _kubelet(filled, files, origin)
-    if kubelet.settings.policy is not None and kubelet.settings.policy.places:
-        files = _WithPlaced(files, kubelet.settings.policy.places, _placed(host))
-    entries = {"": _entry("", "runtime", filled.runtime, host, files, origin)}
-    for name, part in filled.handlers.items():
-        entries[name] = _entry(name, f"handlers.{name}", part, host, files, origin)
+    places = kubelet.settings.policy.places if kubelet.settings.policy is not None else ""
+    if places:
+        files = _WithPlaced(files, places, _placed(host))
+    entries: dict[str, Entry] = {}
+    for name, field, part in _parts(filled):
+        entry = running.entries.get(name) if running else None
+        started_from = (part, host, root, places)
+        if entry is None or entry.started_from != started_from:
+            entry = _entry(name, field, part, host, files, origin)
+            entry = msgspec.structs.replace(entry, started_from=started_from)
+        entries[name] = entry
     return Node(host=host, files=files, kubelet=kubelet, entries=entries, document=document)
+
+
+def keep_running(document: Document, running: Node) -> Node:
+    """Return the node with another document, its runtimes being as they are: for them it counts from a reload on.
+
+    Raises `BadInput` where it says of a runtime what no reload could do.
+    """
+    old, new = fill(running.document), fill(document)
+    before = {name: part for name, _, part in _parts(old)}
+    after = {name: (field, part) for name, field, part in _parts(new)}
+    where = "a restart: leave the running runtimes out of it"
+    if old.host != new.host or set(before) != set(after):
+        raise BadInput("another host, or another handler, is nothing that a reload could do", right=where)
+    for name, (field, part) in after.items():
+        if (part.name, part.version, part.handler) != (before[name].name, before[name].version, before[name].handler):
+            fault = BadInput("another release or handler is another daemon, which no reload gives", right=where)
+            raise document.origin.fault(field, fault)
+    kubelet = _kubelet(new, running.files, document.origin)
+    return msgspec.structs.replace(running, kubelet=kubelet, document=document)
+
+
+def reload_node(node: Node) -> tuple[Node, dict[str, Reloaded]]:
+    """Return the node after each of its runtimes was told to read its configuration again, and what each says of it.
+
+    Raises `BadInput` for a configuration file that is not there.
+    """
+    filled = fill(node.document)
+    origin = node.document.origin
+    entries, told = {}, {}
+    for name, field, part in _parts(filled):
+        entry = node.entries[name]
+        try:
+            setup, files = _setup(field, part, node.files, origin)
+            told[name] = reload(entry.runtime, setup, files)
+        except (BadInput, FileFault) as fault:
+            wrong = fault if isinstance(fault, BadInput) else BadInput(str(fault))
+            raise origin.fault(_blamed(wrong, field, part), wrong) from None
+        started_from = (part, *entry.started_from[1:]) if entry.started_from else None
+        entries[name] = msgspec.structs.replace(entry, runtime=told[name].runtime, started_from=started_from)
+    return msgspec.structs.replace(node, entries=entries), told
+
+
+def _parts(filled: Document) -> Iterator[tuple[str, str, RuntimePart]]:
+    """Go through the runtimes: the CRI's name of each, its field, and what is said about it."""
+    yield "", "runtime", filled.runtime
+    for name, part in filled.handlers.items():
+        yield name, f"handlers.{name}", part
 
 
 def _root(filled: Document, origin: Origin) -> str:
@@ -86,7 +147,20 @@ def _kubelet(filled: Document, files: Files, origin: Origin) -> Kubelet:
 
 
 def _entry(name: str, field: str, part: RuntimePart, host: Host, files: Files, origin: Origin) -> Entry:
-    config, handler = part.config or "", part.handler or ""
+    setup, files = _setup(field, part, files, origin)
+    try:
+        model = find(part.name or "")
+        runtime = model.runtime(known(model, part.version or ""), host, setup, files)
+    except BadInput as fault:
+        raise origin.fault(_blamed(fault, field, part), fault) from None
+    except FileFault as fault:
+        raise origin.fault(f"{field}.config", BadInput(str(fault))) from None
+    return Entry(name=name, runtime=runtime, handler=setup.handler)
+
+
+def _setup(field: str, part: RuntimePart, files: Files, origin: Origin) -> tuple[Setup, Files]:
+    """Return how a runtime is set up, and the files that it sees."""
+    config = part.config or ""
     if config.startswith(OWN_FILE):
         config = config.removeprefix(OWN_FILE)
         files = _WithOwnFiles(files, [config])
@@ -94,14 +168,8 @@ def _entry(name: str, field: str, part: RuntimePart, host: Host, files: Files, o
             files.read(config)
         except FileFault as fault:
             raise origin.fault(f"{field}.config", BadInput(str(fault))) from None
-    try:
-        model = find(part.name or "")
-        runtime = model.runtime(known(model, part.version or ""), host, Setup(config=config, handler=handler), files)
-    except BadInput as fault:
-        raise origin.fault(_blamed(fault, field, part), fault) from None
-    except FileFault as fault:
-        raise origin.fault(f"{field}.config", BadInput(str(fault))) from None
-    return Entry(name=name, runtime=runtime, handler=handler)
+    setup = Setup(config=config, handler=part.handler or "", flags=part.flags or (), environment=part.environment or {})
+    return setup, files
 
 
 def _blamed(fault: BadInput, field: str, part: RuntimePart) -> str:
@@ -116,6 +184,7 @@ class _WithOwnFiles:
 
     def __init__(self, node: Files, own: list[str]) -> None:
         self._node, self._here, self._own = node, HostFiles(), own
+        self.artifacts = artifacts_of(node)
 
     def read(self, path: str) -> bytes:
         return self._of(path).read(path)
@@ -133,6 +202,7 @@ class _WithPlaced:
 
     def __init__(self, node: Files, place: str, content: bytes) -> None:
         self._node, self._place, self._content = node, place, content
+        self.artifacts = artifacts_of(node)
 
     def read(self, path: str) -> bytes:
         return self._content if path == self._place else self._node.read(path)

@@ -33,6 +33,8 @@ class Server:
             "Show": (service.show, pb.ShowNodeRequest),
             "Set": (service.set, pb.SetNodeRequest),
             "Replace": (service.replace, pb.ReplaceNodeRequest),
+            "Reload": (service.reload, pb.ReloadNodeRequest),
+            "Restart": (service.restart, pb.RestartNodeRequest),
         }
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
             name: grpc.unary_unary_rpc_method_handler(
@@ -110,6 +112,29 @@ def test_a_dry_run_changes_nothing(server: Server, socket: str, capsys: pytest.C
     answer = out(capsys, "set", "--socket", socket, "--dry-run", "kubelet.version=1.30.0")
     assert answer == "kubelet.version: 1.28.3 -> 1.30.0\n"
     assert server.engine.node is old
+
+
+def test_reload_and_restart_tell_what_came_of_it(
+    server: Server, socket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "crio.conf"
+    config.write_text("[crio.runtime]\n")
+    server.engine.node = open_node(
+        loads(
+            f"runtime: {{name: cri-o, version: 1.36.3, config: file://{config}, flags: [--pids-limit=5]}}\n"
+            "handlers: {c: {name: containerd}}"
+        )
+    )
+    config.write_text('[crio.runtime]\nlog_size_max = 9000\nseccomp_profile = "/gone.json"\n')
+    assert main(["node", "reload", "--socket", socket]) == 0
+    out, err = capsys.readouterr()
+    assert "handlers.c (containerd " in out
+    assert 'runtime (cri-o 1.36.3): seccomp_profile: "" -> "/gone.json"' in out
+    assert "warning: runtime (cri-o 1.36.3): log_size_max stays -1: 9000 counts from the next start on" in err
+    assert "pids_limit" not in err  # a flag's own setting waits for nothing
+    assert main(["node", "restart", "--socket", socket]) == 0
+    assert "runtime (cri-o 1.36.3): started" in capsys.readouterr().out
+    assert server.engine.node.default.runtime.config.runtime["log_size_max"] == 9000
 
 
 def test_replace_takes_paths_beside_the_file(

@@ -277,7 +277,6 @@ def test_a_flag_that_is_none() -> None:
 @pytest.mark.parametrize(
     "setup",
     [
-        {"flags": ("--selinux=perhaps",)},
         {"environment": {"CONTAINER_PIDS_LIMIT": "many"}},
     ],
 )
