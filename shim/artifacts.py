@@ -206,16 +206,20 @@ class _Repository:
         self._fail(f"{self.host} points to {url}, which is neither HTTPS nor the registry itself")
 
     def _request(self, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
-        from urllib3.exceptions import HTTPError  # noqa: PLC0415  see above
+        from urllib3.exceptions import HTTPError, ProtocolError  # noqa: PLC0415  see above
 
         if time.monotonic() > self.until:
             self._fail(f'Get "{url}": context deadline exceeded')
-        try:
-            return self.pool.request(  # type: ignore[no-any-return]
-                "GET", url, headers={**_HEADERS, **headers}, redirect=False, preload_content=False
-            )
-        except (HTTPError, ValueError) as fault:
-            self._fail(f'Get "{url}": {_in_go_words(fault, self.host)}')
+        for is_last in (False, True):
+            try:
+                return self.pool.request(  # type: ignore[no-any-return]
+                    "GET", url, headers={**_HEADERS, **headers}, redirect=False, preload_content=False
+                )
+            except (HTTPError, ValueError) as fault:
+                # A connection that ends before a byte of the answer is tried again: asking twice changes nothing.
+                if is_last or not isinstance(fault, ProtocolError):
+                    self._fail(f'Get "{url}": {_in_go_words(fault, self.host)}')
+        raise AssertionError("the last try returns or fails")
 
     def _content(self, reply: BaseHTTPResponse, limit: int) -> bytes:
         """Read a reply as far as the limit."""
