@@ -9,19 +9,6 @@ import msgspec
 # Where a pointer points to differs from call to call; every pointer that is set is shown with this address.
 ADDRESS = "0xc000000000"
 
-_ESCAPES = {
-    '"': '\\"',
-    "\\": "\\\\",
-    "\a": "\\a",
-    "\b": "\\b",
-    "\f": "\\f",
-    "\n": "\\n",
-    "\r": "\\r",
-    "\t": "\\t",
-    "\v": "\\v",
-}
-_ASCII, _BASIC_PLANE = range(0x80), range(0x10000)
-
 
 class Pointer(msgspec.Struct, frozen=True):
     """A pointer to a value of a Go type, nil where the value is None."""
@@ -39,7 +26,9 @@ class Struct(msgspec.Struct, frozen=True):
 
 def quoted(text: str) -> str:
     """Return a text as %q shows it."""
-    return '"' + "".join(_ESCAPES.get(each) or (each if each.isprintable() else _escaped(each)) for each in text) + '"'
+    from runtimes.gojson import quote  # noqa: PLC0415  for the refusals that need it
+
+    return quote(text)
 
 
 def as_go(value: Any) -> str:
@@ -67,10 +56,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _plain(each) for name, each in value.items()}
     return list(value) if isinstance(value, tuple) else value
-
-
-def _escaped(character: str) -> str:
-    number = ord(character)
-    if number in _ASCII:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number in _BASIC_PLANE else f"\\U{number:08x}"
