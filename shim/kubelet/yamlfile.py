@@ -45,15 +45,22 @@ _FLOAT = re.compile(
 
 def documents(text: str, where: str) -> Iterator[tuple[Any, int]]:
     """Yield every document of a file and the line on which it begins. Raises `BadInput`."""
-    builder = _Builder(where)
     try:
-        for event in yaml.parse(text, Loader=_Parser):
-            builder.take(event)
-            if isinstance(event, yaml.DocumentEndEvent):
-                yield builder.value, builder.line
-                builder = _Builder(where)
+        yield from _documents(text, where, _Parser)
     except yaml.YAMLError as fault:
+        if "nesting depth" in str(fault):  # newer C parsers look ahead, past our limit to one of their own
+            for _ in _documents(text, where, yaml.SafeLoader):
+                pass
         raise _bad(fault, text, where) from None
+
+
+def _documents(text: str, where: str, parser: type) -> Iterator[tuple[Any, int]]:
+    builder = _Builder(where)
+    for event in yaml.parse(text, Loader=parser):
+        builder.take(event)
+        if isinstance(event, yaml.DocumentEndEvent):
+            yield builder.value, builder.line
+            builder = _Builder(where)
 
 
 class _Builder:

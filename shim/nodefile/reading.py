@@ -85,6 +85,8 @@ def compose(text: str, where: str, right: str) -> Node:
         _require_shallow(yaml.parse(text, Loader=loader), where)
         node: Node | None = yaml.compose(text, Loader=loader)
     except yaml.MarkedYAMLError as fault:
+        if "nesting depth" in str(fault.problem):  # newer C parsers look ahead, past our limit to one of their own
+            _require_shallow(yaml.parse(text, Loader=yaml.SafeLoader), where)
         raise _malformed(fault, text, where) from None
     except yaml.reader.ReaderError as fault:
         before = text.partition(chr(fault.character))[0]
