@@ -67,12 +67,16 @@ class Error(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What comes out for one sandbox or container. `outcome` is "ok" or "refused"."""
+    """What comes out for one sandbox or container. `outcome` is "ok" or "refused".
+
+    `capabilities` is the bounding set, on which a built-in profile depends; None where nothing was made.
+    """
 
     cri: Cri = Cri()
     outcome: str = "ok"
     error: Error | None = None
     seccomp: dict[str, Any] | None = None
+    capabilities: tuple[str, ...] | None = None
     steps: tuple[Step, ...] = ()
 
 
@@ -135,7 +139,7 @@ class _Rehearsal:
             self._start(decision)
         except Refused as refusal:
             return _refused(refusal.after(steps), cri, NO_SANDBOX)
-        return Answer(cri=cri, seccomp=decision.section, steps=steps + decision.steps)
+        return _made(cri, decision, steps + decision.steps)
 
     def container(self, plan: ContainerPlan, pairing: tuple[Step, ...]) -> ContainerAnswer:
         """Create and start one container. `pairing` is what there is to say about kubelet and runtime together."""
@@ -156,13 +160,23 @@ class _Rehearsal:
             self._start(decision)
         except Refused as refusal:
             return _refused(refusal.after(steps), cri, reason)
-        return Answer(cri=cri, seccomp=decision.section, steps=steps)
+        return _made(cri, decision, steps)
 
     def _start(self, decision: Decision) -> None:
         """Hand a spec to the OCI runtime, each section once: it takes longer to look at one than to decide about it."""
         if decision.section not in self.started:
             self.entry.runtime.start(decision.spec)
             self.started.append(decision.section)
+
+
+def bounding(spec: dict[str, Any]) -> tuple[str, ...]:
+    """Return the bounding set of an OCI runtime spec, none where it names none."""
+    capabilities = (spec.get("process") or {}).get("capabilities") or {}
+    return tuple(capabilities.get("bounding") or ())
+
+
+def _made(cri: Cri, decision: Decision, steps: tuple[Step, ...]) -> Answer:
+    return Answer(cri=cri, seccomp=decision.section, capabilities=bounding(decision.spec), steps=steps)
 
 
 def _without_sandbox(plan: ContainerPlan | Member, sandbox: Answer) -> ContainerAnswer:

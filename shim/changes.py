@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtimes.oci import ALLOW
+from runtimes.verdict import comparison
 
 if TYPE_CHECKING:
     from runtimes.facts import Fact
@@ -17,14 +18,6 @@ if TYPE_CHECKING:
 
 ADDED, REMOVED, CHANGED = "added", "removed", "changed"
 GROUPS = ("api", "decision", "profile", "configuration", "persona")  # in the order in which they matter
-_OPERATORS = {
-    "SCMP_CMP_NE": "!=",
-    "SCMP_CMP_LT": "<",
-    "SCMP_CMP_LE": "<=",
-    "SCMP_CMP_EQ": "==",
-    "SCMP_CMP_GE": ">=",
-    "SCMP_CMP_GT": ">",
-}
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -96,10 +89,4 @@ def _shown(value: Any) -> str:
 
 def condition(args: tuple[Arg, ...]) -> str:
     """Say when a rule with arguments holds: " where arg0 == 38", "" where it has none."""
-    return " where " + " and ".join(_comparison(arg) for arg in args) if args else ""
-
-
-def _comparison(arg: Arg) -> str:
-    if arg.op == "SCMP_CMP_MASKED_EQ":
-        return f"arg{arg.index} & {arg.value:#x} == {arg.value_two:#x}"
-    return f"arg{arg.index} {_OPERATORS.get(arg.op, arg.op)} {arg.value}"
+    return " where " + " and ".join(comparison(arg) for arg in args) if args else ""
