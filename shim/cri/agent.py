@@ -9,7 +9,7 @@ pkg/kubelet/images/image_manager.go (EnsureImageExists) at v1.36.3.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec.structs import replace
 
@@ -23,10 +23,12 @@ from shim.kubelet.observed import Container, Sandbox, Seen, State, Wanted, wante
 
 if TYPE_CHECKING:
     from runtimes.request import ContainerRequest
-    from shim.cri.client import Client
+    from shim.cri.client import Connection
     from shim.engine.clock import Clock
+    from shim.kubelet.api import Source
     from shim.kubelet.handshake import Dialect
     from shim.kubelet.kubelet import Kubelet
+    from shim.kubelet.plan import PodRequests
     from shim.kubelet.pod import Pod
     from shim.kubelet.security import User
 
@@ -38,6 +40,13 @@ _MOST_STEPS = 100  # of one `settle`; a node that needs more is going in circles
 
 _write_sandbox = writer(pb.PodSandboxConfig)
 _write_container = writer(pb.ContainerConfig)
+
+
+class How(NamedTuple):
+    """How a kubelet comes by a pod, and the RuntimeHandler that the pod's RuntimeClass names."""
+
+    source: Source = "static"
+    handler: str = ""
 
 
 class Failed(Exception):
@@ -52,27 +61,30 @@ class Agent:
     """One run of a kubelet. `say` is told what happens, a sentence each.
 
     With `end_init` it ends every init container as soon as that has started, and counts it as done: under a runtime
-    that runs no process nothing ends by itself.
+    that runs no process nothing ends by itself. `how` says where it has a pod from, by default from a file of the node.
     """
 
     def __init__(
         self,
         kubelet: Kubelet,
-        client: Client,
+        client: Connection,
         clock: Clock,
         say: Callable[[str], object],
         *,
         node: str = "",
         endpoint: str = "",
         end_init: bool = False,
+        how: Callable[[Pod], How] | None = None,
     ) -> None:
         self.kubelet, self.client, self.clock, self.say, self.node = kubelet, client, clock, say, node
         self.backoff = BackOff.of(kubelet.release, kubelet.settings.gates)
         self.dialect = self._connect(endpoint)
-        self.refused: dict[str, str] = {}  # pod -> why it does not run
+        self.refused: dict[str, Refused] = {}  # pod -> why it does not run
+        self.failed: dict[tuple[str, str], Failed] = {}  # pod and container ("" for its sandbox) -> the last attempt
         self._targets: dict[str, Wanted] = {}
         self._users: dict[str, User] = {}
         self._end_init, self._ended = end_init, set[str]()
+        self._how = how or (lambda _pod: How())
 
     def _connect(self, endpoint: str) -> Dialect:
         """Start up. Raises `Refused` in the words of the release."""
@@ -109,8 +121,10 @@ class Agent:
                 continue
             try:
                 self._do(action, by_uid.get(action.uid), made)
+                self.failed.pop((action.uid, getattr(action, "name", "")), None)
             except Failed as fault:
                 failed.add(action.uid)
+                self.failed[action.uid, getattr(action, "name", "")] = fault
                 self.backoff.failed(action.uid, self.clock.now_ns())
                 self.say(f"{self.titled(action)}: {fault}")
         for uid in by_uid.keys() - failed:
@@ -177,13 +191,19 @@ class Agent:
         found = []
         for pod in pods:
             target = wanted(self.kubelet, pod)
-            planned = self.kubelet.requests(target.pod, source="static", node=self.node)
+            planned = self._planned(target)
             if planned.refused is None:
                 found.append(target)
-            elif self.refused.get(str(pod)) != str(planned.refused):
-                self.refused[str(pod)] = str(planned.refused)
+                self.refused.pop(str(pod), None)
+            elif str(self.refused.get(str(pod), "")) != str(planned.refused):
+                self.refused[str(pod)] = planned.refused
                 self.say(f"pod {pod}: {planned.refused.reason}: {planned.refused}")
         return found
+
+    def _planned(self, target: Wanted, user_of: Callable[[str], User] | None = None) -> PodRequests:
+        """Return the requests for a pod."""
+        source = self._how(target.pod).source
+        return self.kubelet.requests(target.pod, source=source, node=self.node, user_of=user_of)
 
     def _do(self, action: sync.Action, target: Wanted | None, made: dict[str, str]) -> None:
         title = self.titled(action)
@@ -208,11 +228,12 @@ class Agent:
                     self.say(f"{title}: started: {action.why}")
 
     def _run_sandbox(self, action: sync.RunSandbox, target: Wanted) -> str:
-        request = self.kubelet.requests(target.pod, source="static", node=self.node).sandbox
+        request = self._planned(target).sandbox
         if request is None or request.metadata is None:
             raise Failed("FailedCreatePodSandBox", "the pod has no sandbox")
         request = replace(request, metadata=replace(request.metadata, attempt=action.attempt))
-        answer = self._try("FailedCreatePodSandBox", "RunPodSandbox", config=_write_sandbox(request))
+        config, handler = _write_sandbox(request), self._how(target.pod).handler
+        answer = self._try("FailedCreatePodSandBox", "RunPodSandbox", config=config, runtime_handler=handler)
         made: str = answer.pod_sandbox_id
         self._try("FailedPodSandBoxStatus", "PodSandboxStatus", pod_sandbox_id=made)
         return made
@@ -221,13 +242,13 @@ class Agent:
         if action.finished_at:
             key = sync.key(action.uid, action.name, action.hash)
             self.backoff.restarted(key, action.finished_at, self.clock.now_ns())
-        planned = self.kubelet.requests(target.pod, source="static", node=self.node, user_of=self._user)
+        planned = self._planned(target, self._user)
         plan = next(each for each in planned.containers if each.name == action.name)
         image, policy = self._image(target, action.name)
         reference = self._ensure(image, policy, planned.sandbox)
         if image not in self._users:
             self._users[image] = self._ask_user(reference or image)
-            planned = self.kubelet.requests(target.pod, source="static", node=self.node, user_of=self._user)
+            planned = self._planned(target, self._user)
             plan = next(each for each in planned.containers if each.name == action.name)
         if isinstance(plan.request, Refused):
             raise Failed(plan.request.reason or "CreateContainerConfigError", str(plan.request))

@@ -42,7 +42,7 @@ def service_handler(
     """
     name = name or service.full_name
     handlers = {
-        method.name: _method_handler(method, getattr(servicer, _snake_case(method.name)), f"{name}/{method.name}", gate)
+        method.name: _method_handler(method, getattr(servicer, snake_case(method.name)), f"{name}/{method.name}", gate)
         for method in service.methods
         if method.name not in without
     }
@@ -70,7 +70,8 @@ class UnknownMethods(grpc.GenericRpcHandler):
         return grpc.unary_unary_rpc_method_handler(refuse)
 
 
-def _snake_case(name: str) -> str:
+def snake_case(name: str) -> str:
+    """Return how a servicer spells a method."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 

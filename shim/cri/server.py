@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,9 +22,10 @@ import grpc.aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from runtimes.errors import BadInput, Refused
+from runtimes.errors import BadInput
 from shim.cri import sockets
 from shim.cri.calls import UnknownMethods, service_handler
+from shim.cri.gate import NOT_IN_V1ALPHA2, ReleaseGate
 from shim.cri.image_service import ImageService
 from shim.cri.lists import LARGEST_MESSAGE
 from shim.cri.node_service import NodeService
@@ -34,21 +34,10 @@ from shim.cri.pb.shim.v1 import node_pb2
 from shim.cri.runtime_service import RuntimeService
 
 if TYPE_CHECKING:
-    from runtimes.persona import Persona
     from shim.engine.engine import Engine
 
 V1_SERVICES = api_pb2.DESCRIPTOR.services_by_name
 NODE_SERVICE = node_pb2.DESCRIPTOR.services_by_name["NodeService"]
-
-# What v1 got after v1alpha2 was frozen.
-NOT_IN_V1ALPHA2 = frozenset(
-    "CheckpointContainer CheckpointPod GetContainerEvents ListMetricDescriptors ListPodSandboxMetrics RestorePod"
-    " RuntimeConfig StreamContainerStats StreamContainers StreamImages StreamPodSandboxMetrics StreamPodSandboxStats"
-    " StreamPodSandboxes UpdatePodSandboxResources".split()
-)
-
-# Served whatever release is modelled, so that a list of any length can be had.
-ALWAYS_SERVED = frozenset(name for name in NOT_IN_V1ALPHA2 if name.startswith("Stream"))
 
 OPTIONS = (
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),
@@ -101,34 +90,12 @@ def _add_services(server: grpc.aio.Server, engine: Engine, runtime_services: lis
         (image, images, "runtime.v1alpha2", NOT_IN_V1ALPHA2),
     ):
         name = f"{package}.{service.name}"
-        gate = _ReleaseGate(engine, package)
+        gate = ReleaseGate(engine, package)
         handlers.append(service_handler(service, servicer, name=name, without=without, gate=gate))
         names.append(name)
     handlers.append(service_handler(NODE_SERVICE, NodeService(engine), gate=lambda _: None))
     server.add_generic_rpc_handlers(tuple(handlers))
     return [*names, NODE_SERVICE.full_name]
-
-
-class _ReleaseGate:
-    """Refuses what the release of the node's default runtime does not have. Asked before each call, so it remembers."""
-
-    def __init__(self, engine: Engine, package: str) -> None:
-        self._engine, self._package = engine, package
-        self._persona: Persona | None = None
-        self._texts: dict[str, str | None] = {}
-
-    def __call__(self, rpc: str) -> Refused | None:
-        persona = self._engine.node.default.runtime.persona
-        if persona is not self._persona:
-            self._persona, self._texts = persona, {}
-        if rpc not in self._texts:
-            self._texts[rpc] = self._text(persona, rpc)
-        text = self._texts[rpc]
-        return None if text is None else Refused("UNIMPLEMENTED", text)
-
-    def _text(self, persona: Persona, rpc: str) -> str | None:
-        refused = None if rpc in ALWAYS_SERVED else persona.unimplemented(rpc)
-        return re.sub(r"runtime\.v1(alpha2)?\.", f"{self._package}.", refused.message) if refused else None
 
 
 async def _add_health(server: grpc.aio.Server, names: list[str]) -> health.aio.HealthServicer:

@@ -27,13 +27,14 @@ class SystemClock:
 
 
 class VirtualClock:
-    """A clock that stands still until it is told to go on."""
+    """A clock that stands still until it is told to go on, or goes `tick_ns` further whenever it is looked at."""
 
-    def __init__(self, start_ns: int = 1_700_000_000_000_000_000) -> None:
-        self._now = start_ns
+    def __init__(self, start_ns: int = 1_700_000_000_000_000_000, tick_ns: int = 0) -> None:
+        self._now, self._tick = start_ns, tick_ns
 
     def now_ns(self) -> int:
         """Return where the hands are."""
+        self._now += self._tick
         return self._now
 
     def advance(self, seconds: float) -> None:

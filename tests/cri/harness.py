@@ -21,9 +21,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 
 from shim import nodefile
+from shim.cri.gate import NOT_IN_V1ALPHA2
 from shim.cri.pb.runtime.v1 import api_pb2
 from shim.cri.pb.shim.v1 import node_pb2
-from shim.cri.server import NOT_IN_V1ALPHA2, serving
+from shim.cri.server import serving
 from shim.engine.clock import SystemClock
 from shim.engine.engine import Engine
 from shim.engine.store import Store
