@@ -18,8 +18,9 @@ from runtimes.request import (
     RUNTIME_DEFAULT,
     UNCONFINED,
     ContainerRequest,
+    LinuxContainerSecurityContext,
+    LinuxSandboxSecurityContext,
     SandboxRequest,
-    SecurityProfile,
     container_security,
     sandbox_security,
 )
@@ -132,8 +133,7 @@ class _Rehearsal:
 
     def sandbox(self, steps: tuple[Step, ...]) -> Answer:
         """Run the sandbox. `steps` are those of the kubelet."""
-        context = sandbox_security(self.request)
-        cri = _cri(context.seccomp, context.seccomp_profile_path) if context else Cri()
+        cri = cri_of(sandbox_security(self.request))
         try:
             _, decision = self.node.sandbox(self.entry, self.request, self.place)
             self._start(decision)
@@ -150,8 +150,7 @@ class _Rehearsal:
         return ContainerAnswer(name=plan.name, kind=plan.kind, **msgspec.structs.asdict(answer))
 
     def _asked(self, request: ContainerRequest, steps: tuple[Step, ...]) -> Answer:
-        context = container_security(request)
-        cri = _cri(context.seccomp, context.seccomp_profile_path) if context else Cri()
+        cri = cri_of(container_security(request))
         reason = NO_CONTAINER
         try:
             place = rehearsed_container(request, self.place)
@@ -167,6 +166,16 @@ class _Rehearsal:
         if decision.section not in self.started:
             self.entry.runtime.start(decision.spec)
             self.started.append(decision.section)
+
+
+def cri_of(context: LinuxContainerSecurityContext | LinuxSandboxSecurityContext | None) -> Cri:
+    """Return what a security context says about seccomp, which is nothing where there is none."""
+    if context is None:
+        return Cri()
+    message, path = context.seccomp, context.seccomp_profile_path
+    if message is None:
+        return Cri(None, path)
+    return Cri(Profile(_TYPES.get(message.profile_type, message.profile_type), message.localhost_ref), path)
 
 
 def bounding(spec: dict[str, Any]) -> tuple[str, ...]:
@@ -185,12 +194,6 @@ def _without_sandbox(plan: ContainerPlan | Member, sandbox: Answer) -> Container
     return ContainerAnswer(
         name=plan.name, kind=plan.kind, outcome="refused", error=sandbox.error, steps=(*sandbox.steps, step)
     )
-
-
-def _cri(message: SecurityProfile | None, path: str) -> Cri:
-    if message is None:
-        return Cri(None, path)
-    return Cri(Profile(_TYPES.get(message.profile_type, message.profile_type), message.localhost_ref), path)
 
 
 def _refused(refusal: Refused, cri: Cri | None = None, reason: str = "") -> Answer:

@@ -53,7 +53,7 @@ class Failed(Exception):
     """Something that was tried and did not work, as a person sees it: a reason and a message."""
 
     def __init__(self, reason: str, message: str) -> None:
-        self.reason = reason
+        self.reason, self.message = reason, message
         super().__init__(f"{reason}: {message}")
 
 

@@ -41,7 +41,7 @@ class NodeService:
         """Put another document in force."""
         old = self._engine.node.document
         new = nodefile.loads(request.node_yaml, request.origin or "node document")
-        node = self._change(new, dry_run=request.dry_run)
+        node = self._change(new, dry_run=request.dry_run, keep_running=request.keep_running)
         return pb.ReplaceNodeResponse(**_shown(node), changes=nodefile.changes(old, new))
 
     def reload(self, request: pb.ReloadNodeRequest) -> pb.ReloadNodeResponse:

@@ -11,17 +11,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from runtimes.errors import Refused
 from shim.kubelet import validation
 from shim.kubelet.lookup import at
+from shim.kubelet.members import members
+from shim.kubelet.pod import PodSecurityContext, SecurityContext
 from shim.kubelet.profile import CONTAINER_ANNOTATION, LOCALHOST_PREFIX, POD_ANNOTATION, Field
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtimes.decision import Step
     from runtimes.release import Release
     from shim.kubelet.members import Member
-    from shim.kubelet.pod import Pod
+    from shim.kubelet.pod import Container, Pod
 
 Source = Literal["api", "static"]
 
@@ -45,9 +50,9 @@ class Admitted(msgspec.Struct, frozen=True):
     own_steps: tuple[tuple[Step, ...], ...]
 
 
-def admit(pod: Pod, members: tuple[Member, ...], release: Release, source: Source) -> Admitted:
+def admit(pod: Pod, everyone: tuple[Member, ...], release: Release, source: Source) -> Admitted:
     """Let a pod in. Raises `Refused` with the words of who refuses: "api", or "kubelet" for a static pod."""
-    server = _Server(pod, members, release)
+    server = _Server(pod, everyone, release)
     server.forget()
     if source == "static":
         server.validate(source)
@@ -65,22 +70,58 @@ def admit(pod: Pod, members: tuple[Member, ...], release: Release, source: Sourc
         profiles=tuple(server.profiles),
         proc_mounts=tuple(server.proc_mounts),
         steps=server.steps_of(_POD),
-        own_steps=tuple(server.steps_of(index) for index in range(len(members))),
+        own_steps=tuple(server.steps_of(index) for index in range(len(everyone))),
     )
+
+
+def stored(pod: Pod, release: Release, gates_set: Mapping[str, bool]) -> Pod:
+    """Return a pod as an API server of a release keeps it, for kubelets of any release to get. Raises `Refused`.
+
+    It is a Pod then, even where it was the template of a workload.
+    """
+    everyone = members(pod.spec, release, gates_set)
+    admitted = admit(pod, everyone, release, "api")
+    kept = {
+        each.path: _with_profile(each, profile, proc_mount)
+        for each, profile, proc_mount in zip(everyone, admitted.profiles, admitted.proc_mounts, strict=True)
+    }
+
+    def listed(name: str, containers: tuple[Container, ...] | None) -> tuple[Container, ...] | None:
+        return containers and tuple(kept.get(f"{name}[{at}]", each) for at, each in enumerate(containers))
+
+    context = pod.spec.security_context
+    if admitted.profile != pod.spec.profile:
+        context = replace(context or PodSecurityContext(), seccomp_profile=admitted.profile)
+    spec = replace(
+        pod.spec,
+        security_context=context,
+        init_containers=listed("initContainers", pod.spec.init_containers),
+        containers=listed("containers", pod.spec.containers),
+        ephemeral_containers=listed("ephemeralContainers", pod.spec.ephemeral_containers),
+    )
+    origin = replace(pod.origin, kind="Pod", group="", name=pod.name, template="")
+    return replace(pod, annotations=admitted.annotations, spec=spec, origin=origin)
+
+
+def _with_profile(member: Member, profile: Field | None, proc_mount: str | None) -> Container:
+    context = member.container.security_context or SecurityContext()
+    if (context.seccomp_profile, context.proc_mount) == (profile, proc_mount):
+        return member.container
+    return replace(member.container, security_context=replace(context, seccomp_profile=profile, proc_mount=proc_mount))
 
 
 class _Server:
     """One pod on its way in."""
 
-    def __init__(self, pod: Pod, members: tuple[Member, ...], release: Release) -> None:
-        self.pod, self.members, self.release = pod, members, release
+    def __init__(self, pod: Pod, everyone: tuple[Member, ...], release: Release) -> None:
+        self.pod, self.members, self.release = pod, everyone, release
         self.facts = at(release)
         self.annotations = pod.annotations
         self.profile = pod.spec.profile
-        self.profiles = [member.container.profile for member in members]
+        self.profiles = [member.container.profile for member in everyone]
         self.proc_mounts = [
             member.container.security_context.proc_mount if member.container.security_context else None
-            for member in members
+            for member in everyone
         ]
         self.steps: list[tuple[int, Step]] = []
 

@@ -1,6 +1,7 @@
 """The node file: all that decides a seccomp section and does not come with a request, as a person writes it down.
 
 load, loads        a file or a text -> Document; everything that is wrong with it at once, with line and field
+of_values          a part of a larger file -> Document
 default_document   the document of a node about which nothing was said
 open_node          Document -> Node: a kubelet and the runtimes, started
 keep_running       Document, Node -> Node: the document is in force, the runtimes go on as they were started
@@ -30,7 +31,7 @@ from shim.nodefile.reading import BadDocument
 from shim.nodefile.settings import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "BadDocument",
@@ -42,6 +43,7 @@ __all__ = [
     "keep_running",
     "load",
     "loads",
+    "of_values",
     "open_node",
     "reload_node",
     "schema",
@@ -69,13 +71,23 @@ def loads(text: str | bytes, where: str = "node document", *, base: str = "") ->
     text = reading.decode(text, where) if isinstance(text, bytes) else text
     reader = reading.Reader(schema(), where)
     value = reader.read(reading.compose(text, where, _WHAT_IT_HOLDS), schema())
-    faults = list(reader.faults)
     if isinstance(value, dict):
-        document, relative = anchored(from_dict(value, Origin(where, reader.places)), base)
-        faults += (*relative, *check(document))
-        if not faults:
-            return document
-    raise BadDocument(faults)
+        return of_values(value, where, reader.places, base=base, faults=reader.faults)
+    raise BadDocument(reader.faults)
+
+
+def of_values(
+    value: dict[str, Any], where: str, places: reading.Places, *, base: str = "", faults: Iterable[BadInput] = ()
+) -> Document:
+    """Return the document of values that were read against the schema, as a part of a larger file for instance.
+
+    `places` says where each field stands, `faults` is what was wrong so far. Raises `BadInput` as `loads` does.
+    """
+    document, relative = anchored(from_dict(value, Origin(where, places)), base)
+    found = [*faults, *relative, *check(document)]
+    if found:
+        raise BadDocument(found)
+    return document
 
 
 def default_document() -> Document:

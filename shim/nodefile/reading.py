@@ -114,10 +114,10 @@ class Reader:
 
     def read(self, node: Node, schema: Schema, field: str = "") -> Any:
         """Return the value of a node. What is wrong in it is left out of the value."""
-        schema = self.resolve(schema)
-        self.places[field] = _place(node)
         kind = _kind(node)
-        types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        schema = self.resolve(schema, kind)
+        self.places[field] = _place(node)
+        types = _listed(schema["type"])
         if kind not in types and not (self.lenient_text and "string" in types and kind in ("integer", "number")):
             return self._fault(
                 node, field, f"is {_described(node, kind)}, not {_WORDS[types[0]]}", _right(node, schema)
@@ -129,13 +129,16 @@ class Reader:
             return [value for value in values if value is not _BAD]
         return self._scalar(node, kind, schema, field)
 
-    def resolve(self, schema: Schema) -> Schema:
-        """Return what a schema that only refers to another one refers to."""
+    def resolve(self, schema: Schema, kind: str = "") -> Schema:
+        """Return what a schema that only refers to another one refers to; of several, the one for a kind of value."""
+        if "anyOf" in schema:
+            every = [self.resolve(each, kind) for each in schema["anyOf"]]
+            return next((each for each in every if kind in _listed(each["type"])), every[0])
         reference = schema.get("$ref")
         if reference is None:
             return schema
         definition: Schema = self.schema["$defs"][reference.rpartition("/")[2]]
-        return definition
+        return self.resolve(definition, kind)
 
     def _object(self, node: Node, schema: Schema, field: str) -> dict[str, Any]:
         value: dict[str, Any] = {}
@@ -193,6 +196,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {spelled[close[0]]}?"
     return "one of " + ", ".join(spelled.values()) if spelled else ""
+
+
+def _listed(types: str | list[str]) -> list[str]:
+    return types if isinstance(types, list) else [types]
 
 
 def _place(node: Node) -> Place:

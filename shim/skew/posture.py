@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from shim.answer import Answer
     from shim.node import Entry, Node
 
-Kind = Literal["Unconfined", "RuntimeDefault", "Localhost", "custom", "refused"]
+Kind = Literal["Unconfined", "RuntimeDefault", "Localhost", "custom", "refused", "none"]
 
 _LOCALHOST = "localhost/"
 
@@ -45,7 +45,7 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     """What one container has, or why there is none.
 
     `of` is the build of a RuntimeDefault ("containerd 2.0.9"), the path of a Localhost profile, or the reason of a
-    refusal ("CreateContainerError"); "" otherwise.
+    refusal ("CreateContainerError"); "" otherwise. "none" is what has not been made yet.
     """
 
     kind: Kind
@@ -72,6 +72,8 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
                 return f"custom {self.digest[:12]}"
             case "refused":
                 return f"refused: {self.of}" if self.of else "refused"
+            case "none":
+                return "not there yet"
             case _:
                 return self.kind
 
@@ -104,7 +106,7 @@ def _named(section: dict[str, Any] | None, capabilities: tuple[str, ...], cri: C
     path = _file(cri)
     if path:
         return "Localhost", path
-    if section == _default(build, capabilities):
+    if digest(section) == _default(build, capabilities):
         return "RuntimeDefault", str(build)
     return "custom", ""
 
@@ -117,8 +119,10 @@ def _file(cri: Cri) -> str:
 
 
 @functools.lru_cache(maxsize=4096)
-def _default(build: Build, capabilities: tuple[str, ...]) -> dict[str, Any] | None:
+def _default(build: Build, capabilities: tuple[str, ...]) -> str:
+    """Return the digest of what RuntimeDefault gives a container with a bounding set, "" where that is no filter."""
     try:
-        return builtin_profile(find(build.family), build.release, build.host, add=capabilities, drop=("ALL",)).section
+        model = find(build.family)
+        return digest(builtin_profile(model, build.release, build.host, add=capabilities, drop=("ALL",)).section)
     except BadInput:
-        return None
+        return ""

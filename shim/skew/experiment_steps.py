@@ -1,0 +1,145 @@
+"""The steps of an experiment file and what is expected after them: values that meet the schema -> `Step`s.
+
+What a schema cannot say is looked at here: that a step does one thing, that releases exist and lie in the right
+direction from those that the nodes have by then, that settings are settings, and that names mean somebody.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runtimes.errors import BadInput
+from shim.builtin import capabilities
+from shim.nodefile import reading
+from shim.skew.actions import VERBS, action, names_of, written
+from shim.skew.calls import call
+from shim.skew.experiment import Delete, Deploy, Expectation, Kill, Step, Which, matching
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shim.nodefile import Document
+    from shim.skew.experiment import Workload
+    from shim.skew.places import Places
+
+_CHECKS = ("profile", "digest", "state", "message", "unchanged", "because", "kubelet", "runtime")
+
+
+class Steps:
+    """The steps that were read so far. What is wrong goes into `faults`."""
+
+    def __init__(self, faults: list[BadInput]) -> None:
+        self.faults = faults
+        self.found: list[Step] = []
+        self.at_end: list[Expectation] = []
+        self._places: list[tuple[Places, str]] = []  # of each step: the file, and its field
+
+    def read(self, said: Iterable[dict[str, Any] | str], base: str, places: Places) -> None:
+        """Take the steps of one file."""
+        for number, each in enumerate(said):
+            field = f"steps[{number}]"
+            step = {each: None} if isinstance(each, str) else each
+            verbs = [key for key in VERBS if key in step]
+            if len(verbs) != 1:
+                what = f"does {' and '.join(verbs)}" if verbs else "does nothing"
+                self.faults.append(places.fault(field, what, f"one of {', '.join(VERBS)}"))
+                continue
+            (verb,) = verbs
+            try:
+                done = action(verb, step[verb], base)
+            except BadInput as fault:
+                self.faults.append(places.blamed(f"{field}.{verb}", fault))
+                continue
+            self._places.append((places, f"{field}.{verb}" if isinstance(each, dict) else field))
+            self.found.append(
+                Step(
+                    name=step.get("name") or str(done),
+                    action=done,
+                    nodes=names_of(step.get("nodes")) or ("*",),
+                    expect=self._expect(step.get("expect") or (), places, f"{field}.expect"),
+                    place=places.of(field),
+                )
+            )
+
+    def last(self, said: Iterable[dict[str, Any]], places: Places) -> None:
+        """Take what one file expects at the end."""
+        self.at_end += self._expect(said, places, "expect")
+
+    def check(self, nodes: dict[str, Document], workloads: dict[str, Workload]) -> None:
+        """Look at every step with the nodes and workloads that there are by then."""
+        documents = dict(nodes)
+        there = [
+            (node, workload.name, str(pod), container.name or "")
+            for workload in workloads.values()
+            for node in matching(workload.nodes, tuple(nodes))
+            for pod in workload.pods
+            for container in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
+        ]
+        for step, (places, field) in zip(self.found, self._places, strict=True):
+            self._names(step, places, field, tuple(nodes), tuple(workloads))
+            if isinstance(step.action, Kill) and not any(step.action.which.matches(*each) for each in there):
+                self._fault(places, field, f"nothing is {step.action.which}")
+            self._written(step, places, field, documents)
+        for expected in (*(each for step in self.found for each in step.expect), *self.at_end):
+            about_node = expected.kubelet is not None or expected.runtime is not None
+            is_there = any(expected.which.matches(*each) for each in there)
+            if not is_there and not (about_node and matching(expected.which.node, tuple(nodes))):
+                what = f"there is never a container with {expected.which}"
+                place = expected.place
+                self.faults.append(BadInput(what, where=place.file, line=place.line, field="expect"))
+
+    def _names(
+        self, step: Step, places: Places, field: str, nodes: tuple[str, ...], workloads: tuple[str, ...]
+    ) -> None:
+        """Look whether the nodes and workloads are there that a step names."""
+        if not matching(step.nodes, nodes):
+            what = f"no node is called {' or '.join(step.nodes)}"
+            self._fault(places, f"{field.partition('.')[0]}.nodes", what, nodes)
+        if isinstance(step.action, (Deploy, Delete)):
+            for name in step.action.workloads:
+                if not matching((name,), workloads):
+                    self._fault(places, field, f"there is no workload {name}", workloads)
+
+    def _written(self, step: Step, places: Places, field: str, documents: dict[str, Document]) -> None:
+        """Write down on every node what a step does, and tell what is wrong with it once."""
+        for name in matching(step.nodes, tuple(documents)):
+            try:
+                documents[name] = written(documents[name], step.action)
+            except BadInput as fault:
+                inside = fault.faults if isinstance(fault, reading.BadDocument) else (fault,)
+                for each in inside:
+                    told = BadInput(f"{each.field}: {each.what}" if each.field else each.what, right=each.right)
+                    self.faults.append(places.blamed(field, told))
+                return
+
+    def _fault(self, places: Places, field: str, what: str, known: tuple[str, ...] = ()) -> None:
+        names = ", ".join(known)
+        self.faults.append(places.fault(field, what, f"one of {names}" if names else ""))
+
+    def _expect(self, said: Iterable[dict[str, Any]], places: Places, field: str) -> tuple[Expectation, ...]:
+        found = []
+        for number, each in enumerate(said):
+            place = f"{field}[{number}]"
+            try:
+                found.append(_expectation(each, places, place))
+            except BadInput as fault:
+                self.faults.append(places.blamed(place, fault))
+        return tuple(found)
+
+
+def _expectation(said: dict[str, Any], places: Places, field: str) -> Expectation:
+    which = Which(**{name: names_of(said.get(name)) for name in Which.__struct_fields__})
+    checks = {name: said[name] for name in _CHECKS if said.get(name) is not None}
+    more = {name: names_of(said.get(name)) for name in ("capabilities", "allows", "denies")}
+    if not checks and not any(more.values()):
+        raise BadInput("expects nothing", right=f"one of {', '.join((*_CHECKS, *more))}")
+    for name in more["capabilities"]:
+        capabilities([name.removeprefix("!")])
+    return Expectation(
+        which=which,
+        place=places.of(field),
+        capabilities=more["capabilities"],
+        allows=tuple(call(text) for text in more["allows"]),
+        denies=tuple(call(text) for text in more["denies"]),
+        **checks,
+    )

@@ -1,0 +1,62 @@
+"""What is there on a node at one moment of an experiment."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from shim.skew.posture import Posture
+
+Kind = Literal["init", "sidecar", "container", "ephemeral"]
+
+RUNNING, COMPLETED, ABSENT, WAITING = "Running", "Completed", "absent", "Waiting"
+UP = "running"  # a component
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A container of a pod that was deployed.
+
+    `state` is "Running", or what a person sees instead ("CreateContainerError"). `posture` is what it has, `next` what
+    it would have after a restart. `id` tells one container from the next one of its name, "" where there is none.
+    """
+
+    node: str
+    workload: str
+    pod: str
+    container: str
+    kind: Kind
+    id: str
+    state: str
+    posture: Posture
+    next: Posture
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What it is called over the whole experiment."""
+        return self.node, self.workload, self.pod, self.container
+
+    @property
+    def title(self) -> str:
+        """As people name it: "shop/web", with its namespace where that is not the default one."""
+        return f"{self.pod.removeprefix('default/')}/{self.container}"
+
+    @property
+    def pending(self) -> bool:
+        """Whether a restart would change what it has."""
+        return self.state == RUNNING and (self.next.kind == "refused" or self.next.digest != self.posture.digest)
+
+
+class Moment(msgspec.Struct, frozen=True, kw_only=True):
+    """A node after a step. `kubelet` and `runtime` are "running", or why they do not; `says` is what happened."""
+
+    node: str
+    kubelet: str
+    runtime: str
+    builds: str
+    says: tuple[str, ...]
+    seen: tuple[Seen, ...]
+
+    def by_key(self) -> dict[tuple[str, str, str, str], Seen]:
+        """Return the containers by what they are called."""
+        return {each.key: each for each in self.seen}
