@@ -5,10 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Protocol
 
+from shim.report.model import Cell
+from shim.report.places import place
 from shim.report.status import LOOKS, cells_of, counts
 
 if TYPE_CHECKING:
-    from shim.report.model import Cell, Check, Finding, Report, Row
+    from collections.abc import Iterator
+
+    from shim.report.model import Check, Finding, Report, Row, Status
 
 
 class Terminal(Protocol):
@@ -27,6 +31,8 @@ class Terminal(Protocol):
 
 _WIDTH = 80  # of a table in a pipe or a file
 _GAP = 2
+_TALLEST = 4  # lines of a cell: one that is broken into more is harder to read than a list
+_CHANGES = ("gained", "lost", "changed", "pending")
 _LEVELS = {"error": ("error", "red"), "warning": ("warning", "yellow"), "note": ("note", "cyan")}
 
 
@@ -74,12 +80,8 @@ def _widths(report: Report, width: int) -> list[int] | None:
     while sum(wanted) > room:
         at = max(range(len(wanted)), key=lambda at: (wanted[at] > least[at], wanted[at]))
         wanted[at] -= 1
-    # A cell broken into many short lines is harder to read than a list.
     tallest = max(len(_broken(each, wanted[at])) for at, texts in enumerate(heads + columns) for each in texts)
     return wanted if tallest <= _TALLEST else None
-
-
-_TALLEST = 4
 
 
 def _grid(report: Report, widths: list[int], indent: int, terminal: Terminal) -> list[str]:
@@ -117,34 +119,42 @@ def _line(texts: list[str], widths: list[int], styles: list[str], terminal: Term
 
 
 def _list(report: Report, width: int, indent: int, terminal: Terminal) -> list[str]:
+    """Rows of a group that say the same are told once, under all their heads."""
+    alike: dict[tuple[str, tuple[tuple[str, Cell], ...]], list[str]] = {}
+    for row in report.rows:
+        alike.setdefault((row.group, tuple(_runs(report, row))), []).append(row.head)
+    column = min(max((len(title) for _, runs in alike for title, _ in runs), default=0), width // 2)
     lines: list[str] = []
-    for group, rows in itertools.groupby(report.rows, lambda row: row.group):
+    for group, members in itertools.groupby(alike.items(), lambda item: item[0][0]):
         lines += [terminal.style(group, "bold")] if group else []
-        for row in rows:
-            lines.append(" " * indent + terminal.style(row.head, *([] if group else ["bold"])))
-            lines += _runs(report, row, width, indent + 2, terminal)
+        for (_, runs), heads in members:
+            said = _broken(", ".join(heads), width - indent)
+            lines += (" " * indent + terminal.style(line, *([] if group else ["bold"])) for line in said)
+            for title, cell in runs:
+                lines += _run_lines(title, cell, column, width, indent + 2, terminal)
     return lines
 
 
-def _runs(report: Report, row: Row, width: int, indent: int, terminal: Terminal) -> list[str]:
-    """A line for each run of columns that have the same cell."""
-    runs: list[tuple[str, Cell]] = []
+def _run_lines(title: str, cell: Cell, column: int, width: int, indent: int, terminal: Terminal) -> Iterator[str]:
+    heads, said = _broken(title, column), _broken(_said(cell), width - indent - column - _GAP)
+    for head, piece in itertools.zip_longest(heads, said, fillvalue=""):
+        styled = terminal.style(piece, *LOOKS[cell.status].styles)
+        yield f"{' ' * indent}{head:<{column}}{' ' * _GAP}{styled}".rstrip()
+
+
+def _runs(report: Report, row: Row) -> Iterator[tuple[str, Cell]]:
+    """Return each run of columns that say the same. Two changes are one only where they are the same change."""
     pairs = zip(report.columns, row.cells, strict=False)
-    for _, group in itertools.groupby(pairs, lambda pair: (pair[1].status, pair[1].label)):
-        titles, cells = zip(*group, strict=True)
-        runs.append((_run(titles, len(report.columns)), cells[0]))
-    column = min(max(len(title) for title, _ in runs), width // 2) if runs else 0
-    lines = []
-    for title, cell in runs:
-        heads = _broken(title, column)
-        said = _broken(_said(cell), width - indent - column - _GAP)
-        for head, piece in itertools.zip_longest(heads, said, fillvalue=""):
-            styled = terminal.style(piece, *LOOKS[cell.status].styles)
-            lines.append(f"{' ' * indent}{head:<{column}}{' ' * _GAP}{styled}".rstrip())
-    return lines
+    for (status, label, _), group in itertools.groupby(pairs, lambda pair: _same(pair[1])):
+        titles = [title for title, _cell in group]
+        yield _run(titles, len(report.columns)), Cell(label=label, status=status)
 
 
-def _run(titles: tuple[str, ...], of: int) -> str:
+def _same(cell: Cell) -> tuple[Status, str, str]:
+    return cell.status, cell.label, cell.detail if cell.status in _CHANGES else ""
+
+
+def _run(titles: list[str], of: int) -> str:
     if len(titles) == 1:
         return titles[0]
     if len(titles) == of:
@@ -167,8 +177,7 @@ def _legend(report: Report, terminal: Terminal) -> list[str]:
 
 def _finding(finding: Finding, terminal: Terminal) -> list[str]:
     word, colour = _LEVELS[finding.level]
-    place = ":".join(str(part) for part in (finding.file, finding.line) if part not in ("", None))
-    where = ": ".join(part for part in (place, finding.subject) if part)
+    where = ": ".join(part for part in (place(finding.file, finding.line), finding.subject) if part)
     said = f"{where}: {finding.message}" if where else finding.message
     first, *rest = terminal.wrapped(f"{said} [{finding.rule}]", len(word) + 2, dim_from=len(said))
     return [f"{terminal.style(word, colour, 'bold')}: {first}", *(" " * (len(word) + 2) + line for line in rest)]
@@ -184,9 +193,9 @@ def _checks(report: Report, terminal: Terminal) -> list[str]:
 
 
 def _failed(check: Check, terminal: Terminal) -> list[str]:
-    place = ":".join(str(part) for part in (check.file, check.line) if part not in ("", None))
+    where = place(check.file, check.line)
     name = " / ".join(part for part in (check.suite, check.name) if part)
-    said = f"{name} ({place})" if place else name
+    said = f"{name} ({where})" if where else name
     lines = [f"{terminal.style('failed', 'red', 'bold')}: {said}"]
     for sentence in check.message.splitlines():
         lines += (f"  {line}" for line in terminal.wrapped(sentence, 2))
