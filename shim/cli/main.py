@@ -13,6 +13,7 @@ VERBS = {
     "serve": ("shim.cli.serve", "serve the CRI on a unix socket, as a node would"),
     "explain": ("shim.cli.explain", "say which seccomp section the containers of a pod would get, and why"),
     "node": ("shim.cli.node", "show or change the node of a running server"),
+    "skew": ("shim.cli.skew", "rehearse upgrades, flags and restarts: who changes, when, and why"),
     "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "profile": ("shim.cli.profile", "print the built-in profile of a release, or its audit variant"),

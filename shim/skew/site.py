@@ -87,7 +87,9 @@ class Site:
 
     def moment(self) -> Moment:
         """Return what is there now."""
-        builds = f"kubelet {self.node.kubelet.release}, {build_of(self.node, self.node.default)}"
+        filled = nodefile.fill(self.document)
+        kubelet = self.node.kubelet.release if self.agent else f"{filled.kubelet.version} (does not run)"
+        builds = f"kubelet {kubelet}, {build_of(self.node, self.node.default)}"
         return Moment(
             node=self.name,
             kubelet=self.kubelet,

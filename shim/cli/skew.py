@@ -1,0 +1,106 @@
+"""`crishim skew`: rehearse a sequence of upgrades, flags and restarts before a node is touched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from shim.cli.outputs import Output, outputs
+
+if TYPE_CHECKING:
+    from shim.skew.experiment import Experiment
+    from shim.skew.play import Story
+
+
+@click.group("skew")
+def command() -> None:
+    """Rehearse upgrades, downgrades, flags and restarts: who changes, who will at the next restart, and why."""
+
+
+@command.command("run")
+@click.argument("file", metavar="FILE")
+@click.option(
+    "--socket",
+    "sockets",
+    multiple=True,
+    metavar="[NODE=]unix:///PATH",
+    help="Play it against a live server, started with crishim serve; once for each node.  [default: in this process]",
+)
+@click.option("--all", "everything", is_flag=True, help="Tell of every container after every step.")
+@outputs
+def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -> int:
+    """Play an experiment and tell after each step what it did to whom.
+
+    FILE names nodes, workloads, steps and what is expected (crishim skew schema prints the JSON Schema); it is read
+    whole, and nothing is played where anything is wrong in it. A running container keeps its filter. A restarted one
+    gets what the node would give it then, and a setting counts when its component reads it.
+
+    With --socket the same is done to live servers, over the CRI and the admin service. Such a server has to be empty,
+    and gets its node back.
+
+    Exit code: 0 where every expectation held, 1 where one did not, 2 where the file is wrong, 130 when interrupted.
+    """
+    from shim.cli.skew_text import told
+    from shim.skew.experiment_file import load
+    from shim.skew.judge import judge
+    from shim.skew.story_report import report
+
+    experiment = load(file)
+    stories, interrupted = _played(experiment, _paths(sockets, experiment))
+    verdicts = judge(experiment, stories)
+    made = report(experiment, stories, verdicts, interrupted)
+    output.deliver(made, lambda: told(experiment, stories, made, everything=everything))
+    if interrupted:
+        click.echo(f"interrupted: {interrupted}", err=True)
+        return 130
+    return int(any(verdict.found for verdict in verdicts))
+
+
+@command.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of an experiment file, for editors."""
+    import json
+
+    from shim.skew.experiment_file import schema as experiment_schema
+
+    click.echo(json.dumps(experiment_schema(), indent=2))
+
+
+def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dict[str, Story], str]:
+    """Play every node; after Ctrl-C those that were finished, and a sentence about it."""
+    import os
+
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the C core writes to stderr what we say in sentences
+
+    from shim.skew.play import play
+
+    stories: dict[str, Story] = {}
+    try:
+        stories.update(play(experiment, sockets))  # one after the other: what was finished stays
+    except KeyboardInterrupt:
+        missing = [name for name in experiment.nodes if name not in stories]
+        return stories, f"node {', '.join(missing)} was not played to its end"
+    return stories, ""
+
+
+def _paths(sockets: tuple[str, ...], experiment: Experiment) -> dict[str, str] | None:
+    """Return the socket of each node, None where none was named."""
+    from runtimes.errors import BadInput
+    from shim.cli.node import server_path
+
+    if not sockets:
+        return None
+    found = {}
+    for text in sockets:
+        node, named, path = text.partition("=")
+        if not named:
+            node, path = "", text
+        if node and node not in experiment.nodes:
+            raise BadInput(f"there is no node {node}", where="--socket", right=f"one of {', '.join(experiment.nodes)}")
+        found[node] = server_path(path)
+    missing = [name for name in experiment.nodes if name not in found and "" not in found]
+    if missing:
+        right = " ".join(f"--socket {name}=unix:///PATH" for name in missing)
+        raise BadInput(f"no server for node {', '.join(missing)}", where="--socket", right=right)
+    return found

@@ -1,0 +1,139 @@
+"""What `crishim skew run` prints: the story of an experiment, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shim.cli.terminal import Terminal
+from shim.skew.compare import lines
+from shim.skew.moment import UP
+from shim.skew.story import Happening, happenings, titled
+from shim.skew.story_report import BEGIN, counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from shim.report.model import Check, Report
+    from shim.skew.experiment import Experiment
+    from shim.skew.moment import Moment
+    from shim.skew.play import Story
+
+_INDENT = 4  # columns before what a step did
+_REASONS = 3  # of one change: the report has them all
+_COLOURS = {"gained": "red", "lost": "green", "changed": "yellow", "refused": "red", "same": "dim"}
+_VERBS = {"appears": "starts with", "restarts": "is restarted, and keeps", "ends": "ends; it had"}
+
+
+def told(experiment: Experiment, stories: Mapping[str, Story], report: Report, *, everything: bool = False) -> str:
+    """Return the story. With `everything` every container is told of after every step."""
+    teller = _Teller(experiment, stories, everything=everything)
+    blocks = ["\n".join(teller.head(report)), *("\n".join(step) for step in teller.steps())]
+    blocks.append("\n".join(teller.checks(report)))
+    return "\n\n".join(block for block in blocks if block)
+
+
+class _Teller:
+    """One story on standard output."""
+
+    def __init__(self, experiment: Experiment, stories: Mapping[str, Story], *, everything: bool) -> None:
+        self.experiment, self.stories, self.everything = experiment, stories, everything
+        self.terminal = Terminal()
+        self._told: dict[tuple[int, str], list[Happening]] = {}
+        for each in happenings(stories):
+            self._told.setdefault((each.step, each.seen.node), []).append(each)
+
+    def head(self, report: Report) -> Iterator[str]:
+        """Say what this is about."""
+        yield self.terminal.style(report.title, "bold")
+        for sentence in report.summary[:-1]:
+            yield from self.terminal.wrapped(sentence, 0)
+
+    def steps(self) -> Iterator[list[str]]:
+        """Tell of the beginning and of each step."""
+        names = (BEGIN, *(f"{number} {step.name}" for number, step in enumerate(self.experiment.steps, 1)))
+        for number, name in enumerate(names):
+            yield [self.terminal.style(name, "bold"), *self._step(number)]
+
+    def checks(self, report: Report) -> Iterator[str]:
+        """Say what was expected and did not come, and how it ended."""
+        for check in report.checks:
+            if not check.passed:
+                yield from self._failed(check)
+        if any(not check.passed for check in report.checks):
+            yield ""
+        yield report.summary[-1]
+
+    def _step(self, number: int) -> Iterator[str]:
+        quiet = []
+        for node, story in self.stories.items():
+            moment = story[number]
+            if moment is None:
+                continue
+            lines_of_node = list(self._node(number, node, moment))
+            if lines_of_node:
+                yield from lines_of_node
+            else:
+                quiet.append(node)
+        if quiet:
+            on = f" on {', '.join(quiet)}" if len(self.stories) > 1 else ""
+            yield f"  nothing changes{on}"
+
+    def _node(self, number: int, node: str, moment: Moment) -> Iterator[str]:
+        last = next((each for each in reversed(self.stories[node][:number]) if each is not None), None)
+        told = self._told.get((number, node), [])
+        down = [
+            (part, there)
+            for part in ("kubelet", "runtime")
+            if (there := getattr(moment, part)) not in (UP, getattr(last, part, UP))
+        ]
+        up = [part for part in ("kubelet", "runtime") if getattr(moment, part) == UP != getattr(last, part, UP)]
+        if last is None or last.builds != moment.builds or told or down or up or self.everything:
+            yield f"  {node}: {moment.builds}" if last is None or last.builds != moment.builds else f"  {node}"
+        for part, there in down:
+            yield from self._lines(f"the {part} does not run: {there}", "red")
+        for part in up:
+            yield from self._lines(f"the {part} runs again", "green")
+        for each in told:
+            yield from self._happening(each)
+        if self.everything:
+            quiet = {each.seen.key for each in told}
+            for seen in moment.seen:
+                if seen.key not in quiet:
+                    yield from self._lines(f"{seen.title}  {seen.state}: {seen.posture.title}", "dim")
+
+    def _happening(self, each: Happening) -> Iterator[str]:
+        title = self.terminal.style(each.seen.title, "bold")
+        colour = _COLOURS.get(each.status, "")
+        if each.what in _VERBS:
+            yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}")
+            return
+        if each.what == "fails":
+            yield from self._lines(f"{title} {self.terminal.style('does not start', 'red')}: {titled(each.then)}")
+        else:
+            verb = "will change when it is restarted" if each.what == "will change" else "changes"
+            was = each.before.title if each.before else "nothing"
+            now = titled(each.then)
+            yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}")
+            for line in lines(each.changes):
+                yield from self._lines(line, {"+": "red", "-": "green"}.get(line[0], "yellow"), more=2)
+        for reason in each.reasons[:_REASONS]:
+            source = f" [{reason.source}]" if reason.source else ""
+            yield from self._lines(f"because {reason.layer}: {reason.because}{source}", "dim", more=2)
+        if len(each.reasons) > _REASONS:
+            yield from self._lines(f"and {counted(len(each.reasons) - _REASONS, 'more reason')}", "dim", more=2)
+
+    def _failed(self, check: Check) -> Iterator[str]:
+        place = ":".join(str(part) for part in (check.file, check.line) if part)
+        head, *rest = check.message.split("\n")
+        yield from self.terminal.wrapped(
+            self.terminal.style("failed", "red", "bold") + f" {check.suite.rpartition(': ')[2]}, {check.name}", 0
+        )
+        for line in (head, *rest, place):
+            yield from self._lines(line)
+
+    def _lines(self, text: str, style: str = "", more: int = 0) -> Iterator[str]:
+        """Indent a text, and break it where the terminal ends."""
+        indent = _INDENT + more
+        first, *rest = self.terminal.wrapped(text, indent + 2)
+        for line in (first, *(f"  {each}" for each in rest)):
+            yield " " * indent + self.terminal.style(line, style) if style else " " * indent + line
