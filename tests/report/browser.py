@@ -69,6 +69,7 @@ class Browser:
     def close(self) -> None:
         if self._session:
             self._ask("DELETE", self._session)
+        self._connection.close()
 
     def go(self, path: Path) -> None:
         self._command("url", {"url": path.as_uri()})
