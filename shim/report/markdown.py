@@ -47,9 +47,9 @@ def escaped(text: str) -> str:
 
 def _escaped(line: str) -> str:
     cut = line if len(line) <= _LONG_TEXT else line[:_LONG_TEXT] + "…"
-    safe = " ".join(cut.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("$", "&#36;")
+    safe = " ".join(cut.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     safe = _SPECIAL.sub(r"\\\g<0>", safe)
-    safe = _MENTION.sub(r"\1<!-- -->", safe)
+    safe = _MENTION.sub(r"\1<!-- -->", safe).replace("$", "&#36;")
     return _AT_START.sub(lambda found: f"{found[1]}{_shielded(found[2])}", safe)
 
 

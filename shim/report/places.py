@@ -36,5 +36,13 @@ def uri(file: str) -> str:
     absolute = os.path.abspath(file)  # noqa: PTH100  pathlib is slow to import
     relative = os.path.relpath(absolute)
     if relative == os.pardir or relative.startswith(os.pardir + os.sep):
-        return "file://" + quote(os.fsencode(absolute))
-    return quote(os.fsencode(relative))
+        return "file://" + _quoted(absolute)
+    return _quoted(relative)
+
+
+def _quoted(path: str) -> str:
+    """Quote the bytes of a path; half of a surrogate pair, which stands for no byte, is a question mark."""
+    try:
+        return quote(os.fsencode(path))
+    except UnicodeEncodeError:
+        return quote(path.encode("utf-8", "replace"))

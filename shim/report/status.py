@@ -13,24 +13,28 @@ if TYPE_CHECKING:
 
 
 class Look(msgspec.Struct, frozen=True):
-    """`sign` in ASCII, `mark` where there are more characters, `meaning` for a legend, `styles` of a terminal."""
+    """`sign` in ASCII, `mark` where there are more characters, `word` in short, `meaning` in a legend.
+
+    `styles` are those of a terminal.
+    """
 
     sign: str
     mark: str
+    word: str
     meaning: str
     styles: tuple[str, ...] = ()
 
 
 # Those that matter most come first: a legend, and whatever else goes through them, has this order.
 LOOKS: dict[Status, Look] = {
-    "refused": Look("x", "✕", "not made: refused", ("red", "bold")),
-    "gained": Look("+", "+", "may do more than before", ("yellow",)),
-    "changed": Look("~", "±", "may do some things more, others less, or fails otherwise", ("yellow",)),
-    "lost": Look("-", "−", "may do less than before", ("cyan",)),  # noqa: RUF001  a minus sign is as wide as a plus sign
-    "pending": Look(">", "↻", "changes at the next restart", ("cyan",)),
-    "same": Look("=", "=", "as before", ("dim",)),
-    "absent": Look(".", "·", "not there", ("dim",)),
-    "plain": Look("", "", ""),
+    "refused": Look("x", "✕", "refused", "not made: refused", ("red", "bold")),
+    "gained": Look("+", "+", "may do more", "may do more than before", ("yellow",)),
+    "changed": Look("~", "±", "otherwise", "may do some things more, others less, or fails otherwise", ("yellow",)),
+    "lost": Look("-", "−", "may do less", "may do less than before", ("cyan",)),  # noqa: RUF001  a minus sign is as wide as a plus sign
+    "pending": Look(">", "↻", "at next restart", "changes at the next restart", ("cyan",)),
+    "same": Look("=", "=", "as before", "as before", ("dim",)),
+    "absent": Look(".", "·", "not there", "not there", ("dim",)),
+    "plain": Look("", "", "", ""),
 }
 
 
