@@ -325,6 +325,18 @@ def test_rows_are_filtered_by_words_of_their_heads_and_groups(browser: Browser, 
     assert not browser.run("return document.querySelector('#nothing').checkVisibility()")
 
 
+def test_many_rows_begin_with_those_that_change(browser: Browser, show: Open) -> None:
+    calm = tuple(Row(head=f"calm-{at}", cells=(Cell(label="x", status="same"),)) for at in range(150))
+    stirred = Row(head="stirred", cells=(Cell(label="x", status="lost"),))
+    show(Report(verb="plan", title="t", columns=("c",), rows=(*calm, stirred)))
+    assert browser.run(SHOWN) == ["stirred"]
+    assert text(browser, "#table-title") == "1 of 151 rows, 1 column"
+    browser.click("#only")
+    assert len(browser.run(SHOWN)) == 151
+    show(Report(verb="plan", title="t", columns=("c",), rows=calm))
+    assert len(browser.run(SHOWN)) == 150
+
+
 def test_arrows_lead_along_the_rows_that_are_shown(browser: Browser, show: Open) -> None:
     show(fleet.report())
     browser.run("search.focus()")

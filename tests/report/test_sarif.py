@@ -79,6 +79,11 @@ def test_the_facts_refuse_what_the_standard_refuses() -> None:
     assert not VALIDATOR.is_valid(log)
 
 
+def test_a_subject_is_told_once() -> None:
+    found = results(of(finding(subject="shop/web", message="shop/web fails"), finding(subject="a", message="m")))
+    assert [result["message"]["text"] for result in found] == ["shop/web fails", "a: m"]
+
+
 def test_a_finding_stands_where_it_was_found() -> None:
     (result,) = results(of(finding(file="deploy/shop.yaml", line=17, subject="shop/web")))
     (location,) = result["locations"]
