@@ -37,7 +37,8 @@ def differences(report: Report) -> list[Difference]:
     for row in report.rows:
         for cell in row.cells:
             detail = report.details.get(cell.detail)
-            if detail is not None and detail.changes:
+            # A cell that stays as it is may share the detail of the one before it.
+            if detail is not None and detail.changes and cell.status != "same":
                 kinds = found.setdefault((detail.before, detail.after), {})
                 kinds.setdefault(detail.changes, []).append(named(row))
     made = [

@@ -24,7 +24,7 @@ _MANY_ROWS, _MANY_COLUMNS = 20, 10  # a table beyond them is folded
 _MOST_NAMED = 6
 _MARKS = {"error": "❌ error", "warning": "⚠️ warning", "note": "ℹ️ note"}  # noqa: RUF001  the sign for information
 _SPECIAL = re.compile(r"[\\`*_\[\]~|]")
-_AT_START = re.compile(r"^(\s*)([-+#>=:]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^(\s*)([-+#>=:]|\d+(?=[.)](?:\s|$)))")
 _MENTION = re.compile(r"(?<![\w])(@|#)(?=\w)")
 
 
@@ -127,14 +127,11 @@ def _finding(finding: Finding) -> str:
 def _table(report: Report, page: _Page) -> None:
     if not report.rows:
         return
-    title = [
-        f"{LOOKS[status].mark} {number} {LOOKS[status].meaning}".strip()
-        for status, number in counts(cells_of(report)).items()
-        if LOOKS[status].mark
-    ]
+    found = counts(cells_of(report))
+    said = [f"{LOOKS[each].mark} {number} {LOOKS[each].meaning}" for each, number in found.items() if LOOKS[each].mark]
     folded = len(report.rows) > _MANY_ROWS or len(report.columns) > _MANY_COLUMNS
     size = f"{_count(len(report.rows), 'row')}, {_count(len(report.columns), 'column')}"
-    page.add("", "; ".join(title) or size, "")
+    page.add("", f"Of {_count(sum(found.values()), 'cell')}: {'; '.join(said)}." if said else size, "")
     if folded:
         page.add(f"<details><summary>The table: {size}</summary>", "")
     head = _row([report.corner, *report.columns])
