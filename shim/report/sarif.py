@@ -41,7 +41,7 @@ def log(report: Report) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "crishim",
-                        "semanticVersion": _version(),
+                        "version": _version(),
                         "rules": [_rule(name, findings) for name in names],
                     }
                 },
