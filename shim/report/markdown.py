@@ -109,7 +109,9 @@ def _failed(check: Check) -> str:
     name = " / ".join(part for part in (check.suite, check.name) if part)
     where = place(check.file, check.line)
     told = f"- **{escaped(name)}**" + (f" ({escaped(where)})" if where else "")
-    return f"{told}: {escaped(check.message)}" if check.message else told
+    first, _, rest = check.message.partition("\n")
+    more = f"<details><summary>more</summary>{escaped(rest)}</details>" if rest.strip() else ""
+    return (f"{told}: {escaped(first)}" if first else told) + more
 
 
 def _findings(findings: tuple[Finding, ...], page: _Page) -> None:

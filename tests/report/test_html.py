@@ -159,6 +159,14 @@ def test_a_large_report_is_a_few_megabytes() -> None:
     assert len(Page(text).data["details"]) == 1
 
 
+def test_a_long_message_is_folded_and_whole() -> None:
+    message = "\n".join(f"line {number}" for number in range(9))
+    text = render(Report(verb="v", title="t", checks=(Check(suite="s", name="n", passed=False, message=message),)))
+    assert "<pre>line 0\nline 1\nline 2</pre>" in text
+    assert "<details><summary>6 more lines</summary><pre>line 3\n" in text
+    assert "line 8</pre></details>" in text
+
+
 def test_the_same_report_is_the_same_page() -> None:
     assert render(fleet.report()) == render(fleet.report())
 
