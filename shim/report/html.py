@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     import jinja2
 
-    from shim.report.model import Detail, Report, Row, Status
+    from shim.report.model import Cell, Detail, Report, Row, Status
 
 _MANY_COLUMNS = 10  # beyond them the table begins with signs instead of words
 _MANY_ROWS = 100  # beyond them it begins with those that change
+_CONFINED = ("RuntimeDefault", "Localhost", "custom")  # what labels begin with where there is a filter
 _FEW = 8  # findings and checks that are shown before the rest is folded
 _MOST_DIFFERENCES = 200  # told under the table; every cell tells its own
 _MOST_NAMED = 12
@@ -124,7 +125,13 @@ def _template() -> jinja2.Template:
     environment.filters["place"] = lambda told: place(told.file, told.line)
     environment.filters["count"] = lambda number, thing: f"{number} {thing}" if number == 1 else f"{number} {thing}s"
     environment.filters["padded"] = _padded
+    environment.filters["look"] = _look
     return environment.get_template("page.html")
+
+
+def _look(cell: Cell) -> str:
+    """Return the classes of a cell: its status, and whether there is a filter where nothing is compared."""
+    return f"{cell.status} confined" if cell.status == "plain" and cell.label.startswith(_CONFINED) else cell.status
 
 
 def _padded(row: Row, columns: tuple[str, ...]) -> int:

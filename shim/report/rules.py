@@ -52,6 +52,18 @@ RULES: dict[str, Rule] = {
         "A running container keeps its filter, and gets another one when it is made again.",
         "Restart it when it suits you, and watch it, instead of being surprised by the next restart.",
     ),
+    "kubelet-does-not-start": Rule(
+        "The kubelet does not start with this release or configuration.",
+        "Leave the pair out, or repair the configuration; the message is the kubelet's own.",
+    ),
+    "runtime-does-not-start": Rule(
+        "The runtime does not start with this release or configuration.",
+        "Leave the pair out, or repair the configuration; the message is the runtime's own.",
+    ),
+    "no-common-cri": Rule(
+        "The kubelet and the runtime have no version of the CRI in common: no pod starts.",
+        "Upgrade the older of the two first.",
+    ),
     "node-does-not-run": Rule(
         "The kubelet or the runtime of a node would not start.",
         "Repair its configuration for the new release; the message is the component's own.",
@@ -74,7 +86,18 @@ RULES: dict[str, Rule] = {
 
 
 def rule_of(name: str) -> Rule:
-    """Return what is known about a kind of finding; its name in words where nothing is."""
+    """Return what is known about a kind of finding: what its name says where nothing is.
+
+    A name such as CreateContainerError is the reason of a refusal.
+    """
+    if name in RULES:
+        return RULES[name]
+    if name[:1].isupper() and name.isalnum():
+        return Rule(f"A pod or container is refused: {name}.", "Read the message, which is the component's own.")
     words = name.replace("-", " ").strip() or "finding"
-    said = words[:1].upper() + words[1:] + "."
-    return RULES.get(name) or Rule(said, "The message says what was found, and where.")
+    return Rule(words[:1].upper() + words[1:] + ".", "The message says what was found, and where.")
+
+
+def title_of(name: str) -> str:
+    """Return the name of a kind as one word: "LessConfined"."""
+    return "".join(word[:1].upper() + word[1:] for word in name.split("-"))

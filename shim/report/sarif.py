@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shim.report.model import Finding
 from shim.report.places import printable, told, uri
-from shim.report.rules import rule_of
+from shim.report.rules import rule_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +74,7 @@ def _rule(name: str, findings: list[Finding]) -> dict[str, Any]:
     level = next(finding.level for finding in findings if finding.rule == name)
     return {
         "id": name,
-        "name": "".join(word.capitalize() for word in name.split("-")),
+        "name": title_of(name),
         "shortDescription": {"text": _text(rule.says)},
         "fullDescription": {"text": _text(f"{rule.says} {rule.help}")},
         "help": {"text": _text(rule.help)},
