@@ -1,6 +1,6 @@
 """A report as JUnit XML: checks as test cases, or findings as failures where nothing was checked.
 
-The elements and attributes are those of Jenkins' junit-10.xsd (the xunit plugin), which the other consumers take, too.
+The elements and attributes are those of Jenkins' junit-10.xsd (the xunit plugin).
 Nothing depends on the clock: the same report is the same file.
 """
 
