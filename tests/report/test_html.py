@@ -62,7 +62,9 @@ def test_every_cell_is_there_with_its_status_and_its_detail() -> None:
     report = fleet.report()
     page = Page(render(report))
     cells = [cell for row in report.rows for cell in row.cells]
-    assert [(attributes["class"], text) for attributes, text in page.cells] == [(c.status, c.label) for c in cells]
+    assert [((attributes["class"] or "").split()[0], text) for attributes, text in page.cells] == [
+        (c.status, c.label) for c in cells
+    ]
     for cell, (attributes, _) in zip(cells, page.cells, strict=True):
         told = page.data["details"][int(attributes["data-d"] or "")]
         detail = report.details[cell.detail]
@@ -71,6 +73,14 @@ def test_every_cell_is_there_with_its_status_and_its_detail() -> None:
         for name, steps in (("steps", detail.steps), ("stepsBefore", detail.steps_before)):
             path = page.data["paths"][told[name]] if name in told else []
             assert [page.data["steps"][at]["because"] for at in path] == [step.because for step in steps]
+
+
+def test_a_filter_is_seen_where_nothing_is_compared() -> None:
+    labels = ("Unconfined", "RuntimeDefault", "Localhost a.json", "custom 1234", "now")
+    row = Row(head="r", cells=tuple(Cell(label=label) for label in labels))
+    page = Page(render(Report(verb="v", title="t", columns=labels, rows=(row,))))
+    confined = "plain confined"
+    assert [a["class"] for a, _ in page.cells] == ["plain", confined, confined, confined, "plain"]
 
 
 def test_nothing_is_said_twice() -> None:
@@ -157,6 +167,14 @@ def test_a_large_report_is_a_few_megabytes() -> None:
     text = render(report)
     assert len(text) < 3_000_000
     assert len(Page(text).data["details"]) == 1
+
+
+def test_a_long_message_is_folded_and_whole() -> None:
+    message = "\n".join(f"line {number}" for number in range(9))
+    text = render(Report(verb="v", title="t", checks=(Check(suite="s", name="n", passed=False, message=message),)))
+    assert "<pre>line 0\nline 1\nline 2</pre>" in text
+    assert "<details><summary>6 more lines</summary><pre>line 3\n" in text
+    assert "line 8</pre></details>" in text
 
 
 def test_the_same_report_is_the_same_page() -> None:

@@ -252,4 +252,5 @@
   }
 
   enter(rows[0].cells[1]);
+  if (only.checked || search.value) filter();
 })();
