@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from runtimes.errors import BadInput, Refused
 from shim import nodefile
 from shim.answer import NO_SANDBOX, answer_pod, cri_of
+from shim.cri.client import described, message
 from shim.cri.gate import NOT_IN_V1ALPHA2
 from shim.kubelet.handshake import Fault
 from shim.kubelet.observed import wanted
@@ -83,9 +84,12 @@ class Behind:
 
     def _send(self, service: Any, api: str, method: str, fields: dict[str, Any]) -> Any:
         try:
-            answer = self._connection.call(service, api, method, fields)
-        except (KeyError, TypeError, ValueError) as fault:
+            request = message(described(service, method), fields)
+        except KeyError:
+            raise BadInput(f"there is no call {method}", where="request") from None
+        except (TypeError, ValueError) as fault:
             raise BadInput(f"{method}: {fault}", where="request") from None
+        answer = self._connection.call(service, api, method, request)
         if isinstance(answer, Fault):
             raise Refused(answer.code, answer.message)
         return answer

@@ -10,7 +10,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
-from runtimes.errors import BadInput
+from runtimes.errors import BadInput, CrishimError
 from shim import nodefile
 from shim.skew import experiment as does
 from shim.testing.manifests import plain_pod, read_pods
@@ -131,7 +131,10 @@ class CriNode:
         after = nodefile.apply_settings(before, texts)
         if after.host != before.host:
             raise BadInput("a node stays on its host", field="host", right="another node")
-        nodefile.open_node(after)
+        try:
+            nodefile.open_node(after)
+        except CrishimError as fault:
+            raise fault.with_traceback(None) from None  # how it came about is of no interest to a test
         self._behind.do(does.Configure(settings=texts))
         if (after.runtime, after.handlers) != (before.runtime, before.handlers):
             self.restart("runtime")

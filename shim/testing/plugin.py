@@ -5,8 +5,10 @@ So nothing is imported here but what pytest has imported anyway: who asks for no
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from shim.testing.choosing import Choice
     from shim.testing.nodes import CriNode
     from shim.testing.opened import CriServer
+
+T = TypeVar("T")
 
 _MARKER = (
     "cri_node(*nodes, file=..., id=..., **settings): choose the nodes of a test, one after the other; a node is "
@@ -64,8 +68,7 @@ def cri_node(cri_choice: Choice) -> Iterator[CriNode]:
     """A simulated node in this process: create pods on it, change it, restart things, look at what they got."""
     from shim.testing.opened import opened
 
-    with opened(cri_choice) as node:
-        yield node
+    yield from _started(cri_choice, opened)
 
 
 @pytest.fixture
@@ -73,8 +76,7 @@ def cri_server(cri_choice: Choice) -> Iterator[CriServer]:
     """The same node behind a unix socket: `cri_server.endpoint` is for crictl and other clients of the CRI."""
     from shim.testing.opened import served
 
-    with served(cri_choice) as server:
-        yield server
+    yield from _started(cri_choice, served)
 
 
 @pytest.fixture
@@ -83,3 +85,15 @@ def assert_seccomp() -> Callable[[Any], SeccompCheck]:
     from shim.testing.asserting import assert_seccomp as check
 
     return check
+
+
+def _started(choice: Choice, start: Callable[[Choice], AbstractContextManager[T]]) -> Iterator[T]:
+    """Yield a node; one that does not start is told in its own words, without the way there."""
+    from runtimes.errors import CrishimError
+
+    with contextlib.ExitStack() as stack:
+        try:
+            node = stack.enter_context(start(choice))
+        except CrishimError as fault:
+            pytest.fail(f"the node {choice.id} does not start: {fault}", pytrace=False)
+        yield node

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtimes.verdict import filter_of
-from shim.skew.compare import EVERYTHING_ELSE, compare, lines
+from shim.skew.compare import compare, lines
+from shim.testing.calls import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,15 +45,13 @@ def differences(subject: Subject, reference: Reference) -> list[tuple[str, Itera
 def rules(subject: Subject, syscall: str) -> list[tuple[str, Iterable[str]]]:
     """Return what the section says about one call, as a block of a message: what is denied, "-", and how."""
     section = subject.posture.section
-    name = syscall if syscall in filter_of(section).names else EVERYTHING_ELSE
-    denied = [each for each in compare(None, section) if each.syscall == name]
-    if name == EVERYTHING_ELSE:
-        return [("its rules", (f"{syscall} is not named: it is one of {_default(lines(denied))}",))]
+    if section is None:
+        return []
+    read = filter_of(section)
+    if syscall not in read.names:
+        return [("its rules", (f"none names {syscall}, and what is not named is {shown(read.default)}",))]
+    denied = [each for each in compare(None, section) if each.syscall == syscall]
     return [("its rules", lines(denied) or (f"{syscall} is allowed, whatever its arguments",))]
-
-
-def _default(denied: tuple[str, ...]) -> str:
-    return denied[0].removeprefix("- ") if denied else "everything else (allowed)"
 
 
 def _has(subject: Subject) -> str:
