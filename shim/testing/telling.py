@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runtimes.oci import ALLOW
 from runtimes.verdict import filter_of
 from shim.skew.compare import compare, lines
 from shim.testing.calls import shown
@@ -50,7 +51,9 @@ def rules(subject: Subject, syscall: str) -> list[tuple[str, Iterable[str]]]:
     read = filter_of(section)
     if syscall not in read.names:
         return [("its rules", (f"none names {syscall}, and what is not named is {shown(read.default)}",))]
-    denied = [each for each in compare(None, section) if each.syscall == syscall]
+    # Compared with one that allows the call, and nothing else: so nothing about it is left to a default of both.
+    allowing = {"defaultAction": "SCMP_ACT_KILL", "syscalls": [{"names": [syscall], "action": ALLOW}]}
+    denied = [each for each in compare(allowing, section) if each.syscall == syscall]
     return [("its rules", lines(denied) or (f"{syscall} is allowed, whatever its arguments",))]
 
 
@@ -62,11 +65,9 @@ def _has(subject: Subject) -> str:
 
 
 def _steps(subject: Subject) -> list[str]:
-    found = []
-    for step in subject.posture.steps:
-        mark, source = "! " if step.warns else "", f" [{step.source}]" if step.source else ""
-        found.append(f"{step.layer:<{_LAYER}} {mark}{step.because}{source}")
-    return found or ["nobody told: there are no steps beside this section"]
+    steps = subject.posture.steps
+    told = [f"{step.layer:<{_LAYER}} {'! ' if step.warns else ''}{step.because}" for step in steps]
+    return told or ["nobody told: there are no steps beside this section"]
 
 
 def _block(head: str, rows: Iterable[str]) -> list[str]:

@@ -189,6 +189,18 @@ def test_a_difference_is_told_call_by_call_and_short(default: Any) -> None:
     assert max(map(len, lines)) <= 120
 
 
+def test_the_rules_of_a_call_are_told() -> None:
+    """containerd#7510 and #13407: 2.0.9 lets no socket of AF_ALG (38) and AF_VSOCK (40) be made."""
+    with simulated_node("containerd@2.0.9") as node:
+        check = assert_seccomp(node.container(seccompProfile=RUNTIME_DEFAULT))
+    with pytest.raises(AssertionError, match=r"its rules   - socket where arg0 == 38 or arg0 == 40 \(EPERM\)\n"):
+        check.allows("socket")
+    with pytest.raises(AssertionError, match=r"its rules   read is allowed, whatever its arguments\n"):
+        check.denies("read")
+    with pytest.raises(AssertionError, match=r"none names reboot, and what is not named is denied \(EPERM\)\n"):
+        check.allows("reboot")
+
+
 def test_sections_that_filter_alike_are_told_apart_by_their_writing(default: Any) -> None:
     first, *rest = default.section["syscalls"]
     turned = {**default.section, "syscalls": [{**first, "names": first["names"][::-1]}, *rest]}
