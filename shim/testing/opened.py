@@ -29,6 +29,7 @@ from shim.testing.nodes import CriNode
 if TYPE_CHECKING:
     from shim.nodefile import Document
 
+_LONGEST_STOP = 30  # seconds
 _SHORT = "/tmp"  # noqa: S108  a socket's path has 107 bytes, and other places for temporary files are deep
 
 
@@ -137,7 +138,7 @@ def _serving(document: Document, socket: Path) -> Iterator[Path]:
         yield socket
     finally:
         stop()
-        thread.join()
+        thread.join(_LONGEST_STOP)
 
 
 def _one(*node: Any, **settings: Any) -> Choice:

@@ -135,6 +135,18 @@ def test_the_command_line_and_the_configuration_choose_for_tests_without_a_mark(
     outcome.stdout.fnmatch_lines(["*test_any?containerd-2.3.4?", "*test_own?cri-o-1.36.3?"], consecutive=True)
 
 
+def test_what_is_wrong_there_is_told_too(run: Run) -> None:
+    outcome = run("def test_any(cri_node): ...", "--cri-node", "containerd@2.0.99", "--cri-node", "./gone.yaml")
+    outcome.assert_outcomes(errors=1)
+    outcome.stdout.fnmatch_lines(
+        [
+            "test_suite.py::test_any: the nodes of --cri-node or cri_nodes are not right:",
+            "*gone.yaml: cannot be read: No such file or directory",
+            "*containerd 2.0.99 is not a known release*",
+        ]
+    )
+
+
 def test_a_node_takes_nothing_from_the_machine_it_is_tested_on(run: Run) -> None:
     run(
         """
