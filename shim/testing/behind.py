@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from runtimes.errors import BadInput, Refused
 from shim import nodefile
-from shim.answer import NO_SANDBOX, answer_pod, cri_of
+from shim.answer import NO_SANDBOX, Error, answer_pod, cri_of
 from shim.cri.client import described, message
 from shim.cri.gate import NOT_IN_V1ALPHA2
 from shim.kubelet.handshake import Fault
@@ -190,11 +190,20 @@ class Behind:
         uid = wanted(site.served_by, deployed.current).uid
         items = self.ask("ListPodSandbox", filter={"label_selector": {_UID: uid}}).items
         if not items:
-            answer = answer_pod(site.node, site.node.entry(handler), deployed.current, source).sandbox
-            of = answer.error.reason if answer.error else NO_SANDBOX
-            return "", Posture(kind="refused", of=of, error=answer.error, steps=answer.steps)
+            return "", self._refused_sandbox(deployed.current, source, handler)
         newest: str = max(items, key=lambda each: each.created_at).id
         planned = site.served_by.requests(deployed.current, source=source, node=site.node.host.hostname)
         context = planned.sandbox.linux.security_context if planned.sandbox and planned.sandbox.linux else None
         said = self.inspect("PodSandboxStatus", pod_sandbox_id=newest)
         return newest, said.posture(cri_of(context), planned.sandbox_steps)
+
+    def _refused_sandbox(self, pod: Pod, source: Source, handler: str) -> Posture:
+        """Return why a pod has no sandbox."""
+        node = self.site.node
+        try:
+            answer = answer_pod(node, node.entry(handler), pod, source).sandbox
+        except Refused as refusal:
+            error = Error(refusal.where, NO_SANDBOX, refusal.code, str(refusal))
+            return Posture(kind="refused", of=NO_SANDBOX, error=error, steps=refusal.steps)
+        of = answer.error.reason if answer.error else NO_SANDBOX
+        return Posture(kind="refused", of=of, error=answer.error, steps=answer.steps)

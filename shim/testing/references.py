@@ -89,7 +89,8 @@ def reference(given: Any, to: Subject) -> Reference:
     other = subject(given)
     if other.posture.error is not None:
         raise BadInput(f"{other.title} was refused, so there is nothing to compare with")
-    return Reference(other.name, other.posture.digest, other.posture.section)
+    title = "the given section" if isinstance(given, dict) else other.name
+    return Reference(title, other.posture.digest, other.posture.section)
 
 
 def _default(build: Build, to: Subject) -> Reference:

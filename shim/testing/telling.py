@@ -39,8 +39,8 @@ def differences(subject: Subject, reference: Reference) -> list[tuple[str, Itera
     changes = lines(compare(reference.section, subject.posture.section))
     if changes:
         return [("wanted", (compared,)), ("differs in", _cut(changes))]
-    same = "the calls that are allowed are the same; it is written otherwise, first at "
-    return [("wanted", (compared,)), ("differs in", (same + _first(reference.section, subject.posture.section),))]
+    where = _first(reference.section, subject.posture.section)
+    return [("wanted", (compared,)), ("differs in", ("how it is written; no call is treated otherwise", where))]
 
 
 def rules(subject: Subject, syscall: str) -> list[tuple[str, Iterable[str]]]:
@@ -100,7 +100,7 @@ def _first(before: Any, after: Any, path: str = "") -> str:
         for at, (old, new) in enumerate(zip(before, after, strict=False)):
             if _json(old) != _json(new):
                 return _first(old, new, f"{path}[{at}]")
-        return f"{path}: {len(before)} items, and here {len(after)}"
+        return f"{path}: {len(before)} of them, and here {len(after)}"
     return f"{path}: {_json(before)}, and here {_json(after)}"
 
 

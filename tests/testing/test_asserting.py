@@ -201,11 +201,29 @@ def test_the_rules_of_a_call_are_told() -> None:
         check.allows("reboot")
 
 
+def test_flags_count_bit_by_bit() -> None:
+    """containerd#3314: whoever may not make namespaces has clone without their flags, 0x7e020000."""
+    new_user, thread = 0x1000_0000, 0x3D_0F00
+    with simulated_node("containerd@2.0.9") as node:
+        check = assert_seccomp(node.container(seccompProfile=RUNTIME_DEFAULT))
+    check.allows("clone", arg0=thread).denies("clone", arg0=new_user | thread, errno="EPERM")
+    with pytest.raises(
+        AssertionError, match=r"clone\(\) should be allowed, and is allowed or denied \(EPERM\): it depends"
+    ):
+        check.allows("clone")
+
+
 def test_sections_that_filter_alike_are_told_apart_by_their_writing(default: Any) -> None:
     first, *rest = default.section["syscalls"]
     turned = {**default.section, "syscalls": [{**first, "names": first["names"][::-1]}, *rest]}
     assert_seccomp(default).filters_as(turned).does_not_equal(turned)
-    with pytest.raises(AssertionError, match=r"(?s)the calls that are allowed are the same.*syscalls\[0\]\.names\[0\]"):
+    with pytest.raises(AssertionError, match=r"architectures: 1 of them, and here 3"):
+        assert_seccomp(default).equals({**default.section, "architectures": ["SCMP_ARCH_X86_64"]})
+    with pytest.raises(AssertionError, match=r'flags: \["SCMP_FILTER_FLAG_LOG"\], and here null'):
+        assert_seccomp(default).equals({**default.section, "flags": ["SCMP_FILTER_FLAG_LOG"]})
+    with pytest.raises(
+        AssertionError, match=r"(?s)how it is written; no call is treated otherwise.*syscalls\[0\]\.names\[0\]"
+    ):
         assert_seccomp(default).equals(turned)
 
 

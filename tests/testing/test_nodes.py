@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from runtimes.decision import Step
 from runtimes.errors import BadInput, Refused
 from runtimes.model import find
-from shim.answer import answer_pod
+from shim.answer import NO_SANDBOX, answer_pod
 from shim.kubelet import manifest
 from shim.nodefile import open_node
 from shim.testing import CriContainer, CriNode, CriServer, assert_seccomp, served_node, simulated_node
@@ -221,6 +222,39 @@ def test_a_static_pod_meets_no_api_server() -> None:
     with simulated_node("containerd@1.6.20", kubelet="1.25.16") as node:
         assert_seccomp(node.container(annotated)).is_default()
         assert_seccomp(node.container(annotated, source="static")).is_unconfined()
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("text", "handler", "reason"),
+    [(BARE, "gone", NO_SANDBOX), (INVALID, "", "Invalid")],
+    ids=["no-handler", "invalid"],
+)
+def test_a_pod_without_a_sandbox_says_why(start: Any, text: str, handler: str, reason: str) -> None:
+    with start("containerd@2.0.9") as node:
+        pod = node.create(text, handler=handler)
+        assert_seccomp(pod.sandbox).is_refused(reason)
+        assert (pod.sandbox.id, pod["main"].state, pod["main"].id) == ("", reason, "")
+        assert_seccomp(pod["main"]).is_refused(reason)
+
+
+@BOTH
+def test_a_node_may_have_a_file_system_of_the_users(start: Any, tmp_path: Path) -> None:
+    (tmp_path / "var/lib/kubelet/seccomp").mkdir(parents=True)
+    (tmp_path / "var/lib/kubelet/seccomp/audit.json").write_text('{"defaultAction": "SCMP_ACT_LOG"}')
+    with start(runtime="cri-o@1.36.3", root=tmp_path) as node:
+        assert node.name.startswith("cri-o 1.36.3")
+        assert_seccomp(node.container(seccompProfile=AUDIT)).is_localhost(AUDIT_FILE)
+    assert (tmp_path / "var/lib/kubelet/seccomp/audit.json").exists()
+
+
+@BOTH
+def test_a_node_that_does_not_start_raises_what_its_component_says(start: Any) -> None:
+    with (
+        pytest.raises(Refused, match="SeccompDefault"),
+        start("containerd@1.6.20", kubelet="1.24.17", seccompDefault=True),
+    ):
+        pytest.fail("it has started")
 
 
 # Requests in the shape of the CRI
