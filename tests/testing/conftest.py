@@ -12,7 +12,8 @@ from shim.testing import served_node
 Run = Callable[..., pytest.RunResult]
 
 # Of the plugins that happen to be here a suite needs none. pytest-asyncio warns of settings that it does without.
-ALONE = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-p", "no:cov", "-p", "no:xdist", "-p", "no:cacheprovider")
+WITH_XDIST = ("-p", "no:asyncio", "-p", "no:hypothesispytest", "-p", "no:cov", "-p", "no:cacheprovider")
+ALONE = (*WITH_XDIST, "-p", "no:xdist")
 
 
 @pytest.fixture(autouse=True, scope="session")

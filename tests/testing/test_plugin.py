@@ -12,7 +12,7 @@ import pytest
 
 from shim import nodefile
 from shim.testing.choosing import choices, said
-from tests.testing.conftest import ALONE, Run
+from tests.testing.conftest import ALONE, WITH_XDIST, Run
 
 ROOT = Path(__file__).parents[2]
 
@@ -275,9 +275,7 @@ def test_workers_of_xdist_run_the_same_tests(pytester: pytest.Pytester) -> None:
             assert_seccomp(cri_server.container(seccompProfile={"type": "RuntimeDefault"})).is_default()
         """
     )
-    arguments = [each for each in ALONE if each != "no:xdist"]
-    del arguments[arguments.index("-p", arguments.index("no:cov"))]
-    pytester.runpytest_subprocess(*arguments, "-n2").assert_outcomes(passed=4)
+    pytester.runpytest_subprocess(*WITH_XDIST, "-n2").assert_outcomes(passed=4)
 
 
 def test_the_mark_and_the_fixtures_are_documented(run: Run) -> None:
