@@ -58,6 +58,7 @@ class RuntimePart(Part, frozen=True):
     handler: str | None = None
     flags: tuple[str, ...] | None = None
     environment: dict[str, str] | None = None
+    settings: dict[str, Any] | None = None
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -193,12 +194,12 @@ def _fill_runtime(part: RuntimePart, name: str) -> RuntimePart:
 def _said(part: dict[str, Any], *, full: bool = False) -> dict[str, Any]:
     """Return what is set; with `full` also what stands for nothing: a runtime without a configuration file.
 
-    That one has no flags or variables goes without saying.
+    That one has no flags, variables or single settings goes without saying.
     """
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in part.items()
-        if value is not None or (full and not (key in ("flags", "environment") and "handler" in part))
+        if value is not None or (full and not (key in ("flags", "environment", "settings") and "handler" in part))
     }
 
 

@@ -46,6 +46,7 @@ _WORDS = {
 }
 # How JSON escapes a character beyond the first plane, which YAML has another escape for.
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+_DECIMAL = re.compile(r"-?[0-9]{1,18}")
 _TRUE = ("true", "yes", "on")
 _BAD: Any = object()
 
@@ -165,8 +166,8 @@ class Reader:
         value: Any = text
         if kind == "boolean":
             value = text.lower() in _TRUE
-        elif kind == "integer" and "string" not in schema["type"]:
-            value = int(text) if text.isascii() and text.isdigit() else text
+        elif kind == "integer" and "integer" in schema["type"]:
+            value = int(text) if _DECIMAL.fullmatch(text) else text
         if "enum" in schema and value not in schema["enum"]:
             words = [str(each) for each in schema["enum"] if each is not None]
             return self._fault(

@@ -77,7 +77,7 @@ def _find(
 def _own_name(rest: str, schema: Schema, handlers: tuple[str, ...]) -> tuple[str, str]:
     """Split off a name of the user's own: the longest that exists, else all but a last word that is a setting."""
     existing = [name for name in handlers if rest == name or rest.startswith(name + ".")]
-    if existing:
+    if existing and "properties" in schema:
         name = max(existing, key=len)
         return name, rest[len(name) + 1 :]
     name, _, last = rest.rpartition(".")
