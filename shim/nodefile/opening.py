@@ -168,11 +168,10 @@ def _setup(field: str, part: RuntimePart, files: Files, origin: Origin) -> tuple
             files.read(config)
         except FileFault as fault:
             raise origin.fault(f"{field}.config", BadInput(str(fault))) from None
-    values = {name: value for name, value in (part.settings or {}).items() if value is not None}
-    if values:
+    if part.settings:
         model = find(part.name or "")
         try:
-            config, there = written(model, known(model, part.version or ""), values, config, files)
+            config, there = written(model, known(model, part.version or ""), part.settings, config, files)
         except BadInput as fault:
             raise origin.fault(_blamed(fault, field, part), fault) from None
         files = _WithPlaced(files, there)

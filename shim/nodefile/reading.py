@@ -48,6 +48,7 @@ _WORDS = {
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _DECIMAL = re.compile(r"-?[0-9]{1,18}")
 _TRUE = ("true", "yes", "on")
+_MANY = 60  # words, which nobody reads in a line
 _BAD: Any = object()
 
 
@@ -99,6 +100,11 @@ def compose(text: str, where: str, right: str) -> Node:
     if node is None:
         raise BadInput("is empty", where=where, right=right)
     return node
+
+
+def is_null(node: Node) -> bool:
+    """Whether a node stands for nothing."""
+    return _kind(node) == "null"
 
 
 class Reader:
@@ -186,13 +192,15 @@ class Reader:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which of the known words was probably meant, or which there are."""
+    """Say which of the known words was probably meant, or which there are, if a person could read so many."""
     import difflib  # noqa: PLC0415  only where something is wrong
 
     spelled = {each.lower(): each for each in known}
     close = difflib.get_close_matches(word.lower(), spelled, n=1)
     if close:
         return f"did you mean {spelled[close[0]]}?"
+    if len(spelled) > _MANY:
+        return ""
     return "one of " + ", ".join(spelled.values()) if spelled else ""
 
 
