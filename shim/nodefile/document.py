@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from typing import Any
@@ -160,6 +161,7 @@ def host_of(filled: Document) -> Host:
     return msgspec.convert({key: value for key, value in msgspec.structs.asdict(part).items() if key != "root"}, Host)
 
 
+@functools.cache
 def newest_kubelet() -> str:
     """Return the newest kubelet release that is known."""
     from shim.kubelet.releases import releases  # noqa: PLC0415  not needed where a document names one

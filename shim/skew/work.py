@@ -92,7 +92,7 @@ def _over_processes(task: Callable[[Item], Result], items: Iterable[Item], jobs:
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_live_with, initargs=(theirs,))
 
     def submit(item: Item) -> _Future:
-        with _uninterrupted():
+        with uninterrupted():
             return executor.submit(task, item)
 
     try:
@@ -122,7 +122,7 @@ def _live_with(lifeline: Connection) -> None:
 
 
 @contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
+def uninterrupted() -> Iterator[None]:
     """Hold Ctrl-C back for a moment. A process that is started meanwhile never sees it: its parent says when to end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
