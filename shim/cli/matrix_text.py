@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from shim.cli.terminal import Terminal
     from shim.report.model import Report
 
-_KUBELET = "kubelet "
-_CORNER = "under kubelet"
-
 
 def text(report: Report, terminal: Terminal) -> str:
     """Return the report, its table in parts."""
@@ -44,21 +41,20 @@ def _small(report: Report, rows: tuple[Row, ...], terminal: Terminal) -> str:
     ]
     small = replace(
         report,
-        corner=_CORNER,
         columns=tuple(_joined(report.columns[run[0]], report.columns[run[-1]]) for run in runs),
         rows=tuple(Row(head=row.head, cells=tuple(row.cells[run[0]] for run in runs)) for row in rows),
     )
     listed = _table(small, terminal)
-    if _is_grid(listed):
+    if _is_grid(listed, report):
         return listed
     # Too wide: the longest word there is may be broken.
     table = _table(replace(small, rows=tuple(_with_shorter_words(row) for row in small.rows)), terminal)
-    return table if _is_grid(table) else listed
+    return table if _is_grid(table, report) else listed
 
 
-def _is_grid(table: str) -> bool:
+def _is_grid(table: str, report: Report) -> bool:
     """Whether it was narrow enough for a grid, which begins with its corner; a list begins with a row's head."""
-    return _CORNER.partition(" ")[0] in table.partition("\n")[0]
+    return report.corner.partition(" ")[0] in table.partition("\n")[0]
 
 
 def _table(report: Report, terminal: Terminal) -> str:
@@ -74,5 +70,5 @@ def _with_shorter_words(row: Row) -> Row:
 
 def _joined(first: str, last: str) -> str:
     """Return the releases from the first ones to the last ones."""
-    begin, end = first.removeprefix(_KUBELET).partition("..")[0], last.removeprefix(_KUBELET).rpartition("..")[2]
+    begin, end = first.partition("..")[0], last.rpartition("..")[2]
     return begin if begin == end else f"{begin}..{end}"
