@@ -190,38 +190,46 @@ def _run(row: folding.Row) -> tuple[object, ...]:
 
 
 def _findings(table: Table, line: Lines) -> Iterator[Finding]:
-    """Yield each kind of refusal once for a pod, and what is wrong with releases alone once for all."""
-    told: set[str] = set()
+    """Yield what is wrong with releases alone once for all, then each kind of refusal once for a container."""
+    starts: dict[str, tuple[Block, int]] = {}
+    refused: list[Finding] = []
     for group in table.groups:
-        for of, (blocks, number) in _refusals(table, group).items():
-            if of in told:
-                continue
-            first = blocks[0]
-            cells = f"{words.count(number, 'cell')}, as on {first.runtime} under {first.kubelet}"
-            text = first.outcome.error.message if first.outcome.error else ""
+        for of, (first, number) in _refusals(table, group).items():
             if of in _START:
-                told.add(of)
-                rule, sentence = _START[of]
-                yield Finding(level="note", rule=rule, message=f"{of} in {cells}: {sentence}: {text}")
+                block, so_far = starts.get(of, (first, 0))
+                starts[of] = block, so_far + number * len(group.subjects)
                 continue
-            for pod, name in group.subjects:
-                yield Finding(
+            refused += (
+                Finding(
                     level="warning",
                     rule=of or "refused",
-                    message=f"refused in {cells}: {text}",
+                    message=f"refused in {_cells(first, number)}: {_words(first)}",
                     subject=f"{pod} {name}",
                     file=pod.origin.where,
                     line=line(pod, name),
                 )
+                for pod, name in group.subjects
+            )
+    for of, (block, number) in starts.items():
+        rule, sentence = _START[of]
+        yield Finding(level="note", rule=rule, message=f"{of} in {_cells(block, number)}: {sentence}: {_words(block)}")
+    yield from refused
 
 
-def _refusals(table: Table, group: Group) -> dict[str, tuple[list[Block], int]]:
-    """Return the refused blocks of a group by what a person sees, and how many cells of a container they are."""
-    found: dict[str, tuple[list[Block], int]] = {}
+def _cells(first: Block, number: int) -> str:
+    return f"{words.count(number, 'cell')}, as on {first.runtime} under {first.kubelet}"
+
+
+def _words(block: Block) -> str:
+    return block.outcome.error.message if block.outcome.error else ""
+
+
+def _refusals(table: Table, group: Group) -> dict[str, tuple[Block, int]]:
+    """Return the first refused block by what a person sees, and how many cells of a container are like it."""
+    found: dict[str, tuple[Block, int]] = {}
     for row in group.rows:
         for column, block in zip(table.columns, row.blocks, strict=True):
             if block.outcome.kind == "refused":
-                blocks, number = found.get(block.outcome.of, ([], 0))
-                size = len(row.span.points) * len(column.points)
-                found[block.outcome.of] = [*blocks, block], number + size
+                first, number = found.get(block.outcome.of, (block, 0))
+                found[block.outcome.of] = first, number + len(row.span.points) * len(column.points)
     return found

@@ -140,7 +140,7 @@ def test_the_table_says_it_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert legend == "x not made: refused"
     (told,) = findings
     note, warning = told.splitlines()
-    assert note.startswith("note: no common CRI in 2 cells, as on containerd 1.4.13 under kubelet 1.26.15: ")
+    assert note.startswith("note: no common CRI in 4 cells, as on containerd 1.4.13 under kubelet 1.26.15: ")
     assert warning.startswith("warning: pod.yaml:8: default/web file: refused in 10 cells, as on containerd 1.4.13 ")
 
 
