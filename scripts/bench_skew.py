@@ -3,8 +3,8 @@
     matrix   the cells of `crishim matrix`, a line each: how long it takes, beside json.dumps of the very same lines
 
 A cell cannot be told faster than its line is written, so that is what each figure is a ratio to. Two matrices of one
-size: ten pods under every kubelet on the newest runtimes, where many cells share what is decided, and under the newest
-kubelets on every containerd, where few do.
+size: twenty pods under every kubelet on the newest runtimes, where many cells share what is decided, and under the
+newest kubelets on every containerd, where few do.
 """
 
 from __future__ import annotations
@@ -22,21 +22,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 CRISHIM = str(Path(sys.executable).with_name("crishim"))
-PODS = 10
-# Six security contexts, in turn; each pod has a name and an image of its own.
+PODS = 20
+# Five security contexts, in turn; each pod has a name and an image of its own.
 CONTEXTS = [
     "{}",
     "{seccompProfile: {type: RuntimeDefault}}",
     "{seccompProfile: {type: Unconfined}, capabilities: {add: [SYS_ADMIN]}}",
     "{seccompProfile: {type: RuntimeDefault}, capabilities: {drop: [ALL], add: [NET_ADMIN]}}",
     "{privileged: true}",
-    "{runAsUser: 1000, readOnlyRootFilesystem: true}",
 ]
 SETTINGS = ["--set", "seccompDefault=true,false", "--set", "arch=amd64"]
-# 530 kubelets with their settings on 18 runtimes, and 36 on 263.
+# 530 kubelets with their settings on 9 runtimes, and 36 on 130 or so.
 SHAPES = {
-    "many kubelets": ["--kubelet", "1.19.0..1.36", "--runtime", "containerd@1.4..2.3", "--runtime", "cri-o@1.27..1.36"],
-    "many runtimes": ["--kubelet", "1.19..1.36", "--runtime", "containerd@all", "--runtime", "cri-o@1.22.0..1.31"],
+    "many kubelets": ["--kubelet", "1.19.0..1.36", "--runtime", "containerd@1.6..2.3", "--runtime", "cri-o@1.34..1.36"],
+    "many runtimes": [
+        "--kubelet",
+        "1.19..1.36",
+        "--runtime",
+        "containerd@1.6.0..2.3",
+        "--runtime",
+        "cri-o@1.29.*,1.36",
+    ],
 }
 _PERIOD = 0.02  # seconds between two looks at the memory
 _SAMPLE = 20_000  # lines that json.dumps is measured with: it takes as long for each of the others
@@ -93,10 +99,11 @@ def matrix() -> dict[str, Any]:
 
 
 def _matrix(folder: Path, words: list[str]) -> dict[str, float]:
-    all_pods, one_pod = write(folder, PODS), write(folder, 1)
+    all_pods, half_pods, few_pods = (write(folder, number) for number in (PODS, PODS // 2, PODS // 10))
     common = [*words, *SETTINGS, "-o", "jsonl"]
     out, other = folder / "out", folder / "other"
-    _, tenth, tenth_memory = run(["-f", str(one_pod), *common], out)
+    _, tenth, tenth_memory = run(["-f", str(few_pods), *common], out)
+    _, half, _ = run(["-f", str(half_pods), *common], out)
     seconds, worked, memory = run(["-f", str(all_pods), *common], out)
     two, _, memory_two = run(["-f", str(all_pods), *common, "--jobs", "2"], other)
     assert out.read_bytes() == other.read_bytes(), "two processes say something else than one"
@@ -110,7 +117,9 @@ def _matrix(folder: Path, words: list[str]) -> dict[str, float]:
         "cells": len(lines),
         "cells_per_second": len(lines) / worked,
         "ratio": worked / len(lines) / plain,
-        "growth": worked / (PODS * tenth),
+        "growth": worked / (10 * tenth),
+        # What a pod more costs in the second half, beside what it costs in the first: starting up does not count.
+        "bend": (worked - half) / PODS * 2 / ((half - tenth) / (PODS // 2 - PODS // 10)),
         "two_jobs": two / seconds,
         "memory": memory,
         "memory_tenth": tenth_memory,
@@ -122,7 +131,8 @@ def _says_matrix(figures: dict[str, Any]) -> str:
     return "\n".join(
         f"matrix, {shape}: {each['cells']:,} cells at {each['cells_per_second']:,.0f} cells/s of a processor, "
         f"{each['ratio']:.1f} times as long as json.dumps of their lines; {each['growth']:.2f} times ten times a tenth "
-        f"of it; with two processes {each['two_jobs']:.2f} times as long; memory {each['memory'] / 2**20:.0f} MiB "
+        f"of it, and a pod more costs {each['bend']:.2f} times as much in the second half as in the first; with two "
+        f"processes {each['two_jobs']:.2f} times as long; memory {each['memory'] / 2**20:.0f} MiB "
         f"({each['memory_tenth'] / 2**20:.0f} for a tenth, {each['memory_two_jobs'] / 2**20:.0f} with two processes)"
         for shape, each in figures.items()
     )

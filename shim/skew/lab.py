@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from shim.node import Node
     from shim.skew.matrix import Matrix, Point, Settings
 
-RUNTIMES_AT_ONCE = 8  # of one piece of work: enough for the kubelets' requests, made once for it, not to weigh
+# How many runtimes of a pod are one piece of work. Each makes the kubelets' requests anew, which weighs as much as some
+# runtimes do: where there are pods enough for everybody, it is better done once for a pod.
+FEW_AT_ONCE, MANY_AT_ONCE, MANY_PODS = 8, 64, 16
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -64,7 +66,8 @@ def pieces(
     settings that name what is not there.
     """
     numbers = range(len(matrix.runtimes))
-    chunks = [tuple(numbers[at : at + RUNTIMES_AT_ONCE]) for at in numbers[::RUNTIMES_AT_ONCE]]
+    size = MANY_AT_ONCE if len(pods) >= MANY_PODS else FEW_AT_ONCE
+    chunks = [tuple(numbers[at : at + size]) for at in numbers[::size]]
     items = [(pod, chunk) for pod in pods for chunk in chunks]
     made = spread(functools.partial(_work, matrix), items, jobs=jobs, dask=dask)
     for (pod, chunk), several in zip(items, made, strict=True):
