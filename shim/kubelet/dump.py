@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 WINDOW = 1 << 22  # bytes read at a time
 
-_HEAD_WINDOW = 1 << 16  # in which the items have to begin
+_HEAD_WINDOW = 1 << 16  # bytes in which the items have to begin
 _SEAM = 24  # bytes of the second item that belong to what is searched for
 _OPENING_BRACE, _CLOSING = ord("{"), ord("]")
 _ITEMS = re.compile(rb'"items"\s*:\s*\[')
@@ -70,9 +70,10 @@ def pieces(stream: BinaryIO, where: str, *, window: int = WINDOW) -> Iterator[Pi
     """Yield a file piece by piece. Raises `BadInput` with the line at which it stops being JSON."""
     ahead = _Window(stream, where, window)
     first = True
-    while ahead.more(_HEAD_WINDOW) or first:
+    while ahead.more() or first:
         first = False
-        found = _list_head(ahead.text)
+        while (found := _list_head(ahead.text)) is None and len(ahead.text) < _HEAD_WINDOW and ahead.read():
+            pass
         if found is None or not _items_are_known(ahead, *found):
             yield Whole(where, ahead.rest(), ahead.line)
             return
@@ -169,7 +170,8 @@ class _Window:
     def __init__(self, stream: BinaryIO, where: str, size: int) -> None:
         self.stream, self.where, self.size = stream, where, size
         self.text, self.line, self.ended = b"", 0, False
-        self.read()
+        while len(self.text) < len(_BOM) and self.read():
+            pass
         self.text = self.text.removeprefix(_BOM)
 
     def read(self) -> bool:
@@ -179,9 +181,9 @@ class _Window:
         self.text += chunk
         return bool(chunk)
 
-    def more(self, size: int) -> bool:
-        """Have at least so many bytes, if there are, and say whether anything is there but space."""
-        while len(self.text) < size and self.read():
+    def more(self) -> bool:
+        """Say whether anything is left but space."""
+        while not self.text.strip() and self.read():
             pass
         return bool(self.text.strip())
 

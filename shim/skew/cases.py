@@ -118,7 +118,10 @@ def _of_container(context: SecurityContext) -> SecurityContext:
         if context.privileged or shown:
             return context
     return msgspec.structs.replace(
-        context, run_as_user=_root_or_not(context.run_as_user), run_as_group=None, se_linux_options=None
+        context,
+        run_as_user=_root_or_not(context.run_as_user),
+        run_as_group=_root_or_not(context.run_as_group),
+        se_linux_options=None,
     )
 
 
@@ -127,7 +130,7 @@ def _of_pod(context: PodSecurityContext) -> PodSecurityContext:
     return msgspec.structs.replace(
         context,
         run_as_user=_root_or_not(context.run_as_user),
-        run_as_group=None,
+        run_as_group=_root_or_not(context.run_as_group),
         supplemental_groups=None,
         supplemental_groups_policy=None,
         fs_group=None,
