@@ -65,25 +65,29 @@ MITIGATIONS = (
 class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
     """What becomes of a container. All containers to which the same happens share one.
 
-    `before` and `after` are titles of postures, `changes` the lines of `shim.skew.compare`, `lost` and `won` the names
-    of mitigations. `restarted` is why the upgrade itself restarts it, None where it does not; `comes_back` whether the
-    way back would do so, too. `missing` is the file that would have to be there. `steps` and `steps_before` are those
-    rules that only one of the two decisions went by.
+    `before` and `after` are titles of postures, `digest` is the new section's, `changes` are the lines of
+    `shim.skew.compare`, `lost` and `won` the names of mitigations. `over` says that the container has done its work and
+    does not run; `restarted` is why the upgrade itself restarts it, None where it does not; `comes_back` whether the
+    way back would do so, too. `missing` is the file that would have to be there. `facts` are what lies between the
+    releases, `steps` and `steps_before` those rules that only one of the two decisions went by.
     """
 
     verdict: Verdict
     before: str
     after: str
+    digest: str = ""
     changes: tuple[str, ...] = ()
     less: bool = False
     more: bool = False
     lost: tuple[str, ...] = ()
     won: tuple[str, ...] = ()
+    over: bool = False
     restarted: Step | None = None
     comes_back: bool = False
     error: Error | None = None
     refused_before: bool = False
     missing: str = ""
+    facts: tuple[Step, ...] = ()
     steps: tuple[Step, ...] = ()
     steps_before: tuple[Step, ...] = ()
 
@@ -102,7 +106,9 @@ def effects(before: Side, after: Side, case: Case, handler: str) -> dict[str, Ef
         was, now = old.get(name), new.get(name)
         if was is None and after.refusal is None:
             continue  # only the new release knows this kind of container, so the cluster has none yet
-        found[name] = _effect(was, now, after, there.get(name), comes_back=name in back)
+        effect = _effect(was, now, after, there.get(name), comes_back=name in back)
+        over = case.ended or (was is not None and was.kind == "init")
+        found[name] = msgspec.structs.replace(effect, over=True) if over else effect
     return found
 
 
@@ -171,11 +177,11 @@ def _effect(was: Had | None, now: Had | None, after: Side, restarted: Step | Non
         verdict = "next"
     steps = new.steps if verdict != "same" else ()
     steps_before = old.steps if old is not None and verdict != "same" else ()
-    facts = changed_facts(was.build, now.build, calls) if was and now else ()
     return Effect(
         verdict=verdict,
         before=old.title if old else "",
         after=new.title,
+        digest=new.digest,
         changes=(*_lines(gained, lost), *lines(calls)),
         less=less_confined(calls) or bool(gained),
         more=more_confined(calls) or bool(lost),
@@ -186,7 +192,8 @@ def _effect(was: Had | None, now: Had | None, after: Side, restarted: Step | Non
         error=new.error,
         refused_before=refused_before,
         missing=now.file if now and new.error and NO_SUCH_FILE in new.error.message else "",
-        steps=(*_only(steps, steps_before), *facts),
+        facts=changed_facts(was.build, now.build, calls) if was and now else (),
+        steps=_only(steps, steps_before),
         steps_before=_only(steps_before, steps),
     )
 

@@ -103,7 +103,8 @@ def _restart(outcome: Outcome) -> Iterator[str]:
 def _back(outcome: Outcome) -> Iterator[str]:
     whom = outcome.whom.get("not restored")
     if whom:
-        yield f"the way back is not exact: what is started meanwhile keeps its filter until it is restarted ({whom})"
+        who = counted(whom.workloads, "workload")
+        yield f"the way back is not exact: what starts meanwhile keeps its filter until it is restarted ({who})"
     elif outcome.whom.get("restored"):
         yield "the way back is exact: it restarts what has changed, too"
 

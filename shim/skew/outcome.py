@@ -38,10 +38,10 @@ class Whom(msgspec.Struct):
     words: set[str] = set()
 
     def __str__(self) -> str:
-        """Name a few, and count the others."""
-        more = self.workloads - len(self.names)
-        shown = ", ".join(self.names)
-        return f"{shown} and {counted(more, 'other')}" if more > 0 else shown
+        """Name them where they are few, else count them."""
+        if self.workloads > len(self.names):
+            return f"{counted(self.workloads, 'workload')}, such as {self.names[0]}"
+        return ", ".join(self.names)
 
 
 # What there may be to do about a workload: when, and in which words.
@@ -49,7 +49,7 @@ RULES: dict[str, Callable[[Effect], Iterable[str] | None]] = {
     "weaker": lambda effect: effect.lost if effect.less else None,
     "restarted": lambda effect: (effect.restarted.because,) if effect.restarted else None,
     "stronger later": lambda effect: (
-        effect.won if effect.verdict == "next" and effect.more and not effect.less else None
+        effect.won if effect.verdict == "next" and effect.more and not (effect.less or effect.over) else None
     ),
     "not restored": lambda effect: () if _changes(effect) and not effect.comes_back else None,
     "restored": lambda effect: () if _changes(effect) and effect.comes_back else None,
@@ -57,7 +57,7 @@ RULES: dict[str, Callable[[Effect], Iterable[str] | None]] = {
 
 
 def _changes(effect: Effect) -> bool:
-    return effect.verdict in ("now", "next") and effect.differs
+    return effect.verdict in ("now", "next") and effect.differs and not effect.over
 
 
 class Outcome(msgspec.Struct):

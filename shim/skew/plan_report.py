@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runtimes.decision import Step
-from shim.nodefile import changes
+from shim.nodefile import changes, fill
 from shim.report.model import Cell, Detail, Finding, Report, Row
 from shim.skew import order
 from shim.skew.inventory import OTHERS
@@ -15,6 +15,7 @@ from shim.skew.outcome import Outcome, counted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from shim.nodefile import Document
     from shim.report.model import Level, Status
     from shim.skew.effect import Effect, Verdict
     from shim.skew.inventory import Pool
@@ -146,8 +147,9 @@ def _detail(effect: Effect) -> Detail:
         title=" ".join(part for part in (_WHEN[effect.verdict], _how(effect)) if part),
         before=effect.before,
         after=effect.after,
+        digest=effect.digest,
         changes=effect.changes,
-        steps=(*restarted, *effect.steps, *refused),
+        steps=(*restarted, *effect.facts, *effect.steps, *refused),
         steps_before=effect.steps_before,
     )
 
@@ -195,15 +197,22 @@ def column(pool: Pool) -> str:
 
 
 def way(upgrade: Upgrade) -> str:
-    """Say from what to what a pool is upgraded: "workers: kubelet 1.30.14 -> 1.31.13"."""
+    """Say from what to what a pool is upgraded: "workers: kubelet 1.30.14 -> 1.31.13, containerd 1.7.27 -> 2.0.9"."""
     pool = upgrade.pool
     head = f"{pool.name}: " if pool.name != OTHERS else ""
-    return head + (", ".join(_settings(changes(pool.before, pool.after))) or "nothing is changed")
+    return head + (", ".join(_settings(pool.before, pool.after)) or "nothing is changed")
 
 
-def _settings(lines: Iterable[str]) -> Iterator[str]:
+def _settings(before: Document, after: Document) -> Iterator[str]:
     """Say settings as people do: the release of a component by its name."""
-    for line in lines:
-        name, _, value = line.partition(": ")
-        if name != "host.root":
+    lines = dict(line.split(": ", 1) for line in changes(before, after))
+    lines.pop("host.root", None)
+    old, new = fill(before).runtime, fill(after).runtime
+    if lines.pop("runtime.name", None):
+        lines.pop("runtime.version", None)
+        yield f"{old.name} {old.version} -> {new.name} {new.version}"
+    for name, value in lines.items():
+        if name == "runtime.version":
+            yield f"{new.name} {value}"
+        else:
             yield f"{name.removesuffix('.version')} {value}"

@@ -6,7 +6,6 @@ takes a pod through both.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,10 +28,13 @@ _SERVICES = {"runtime": "RuntimeService", "image": "ImageService"}
 
 
 class Had(msgspec.Struct, frozen=True):
-    """One container of a case and what it has. `file` is the Localhost profile that it asks for, "" for none; `build`
-    the runtime that was asked.
+    """One container of a case and what it has.
+
+    `kind` is that of `shim.kubelet.members`, `file` the Localhost profile that it asks for ("" for none), `build` the
+    runtime that was asked.
     """
 
+    kind: str
     posture: Posture
     file: str = ""
     build: Build | None = None
@@ -56,7 +58,7 @@ class Side(msgspec.Struct, frozen=True):
             entry = self.node.entry(handler)
         except Refused as refusal:
             missing = refused(refusal, NO_SANDBOX)
-            return {name: Had(missing) for name in self._answers(case, self.node.default)}
+            return {name: Had(had.kind, missing) for name, had in self._answers(case, self.node.default).items()}
         return self._answers(case, entry)
 
     def _answers(self, case: Case, entry: Entry) -> dict[str, Had]:
@@ -65,7 +67,10 @@ class Side(msgspec.Struct, frozen=True):
             return {}
         build = build_of(node, entry)
         answers = answer_pod(node, entry, case.pod(), case.source).containers
-        return {each.name: Had(self._now(posture(each, build)), localhost_file(each.cri), build) for each in answers}
+        return {
+            each.name: Had(each.kind, self._now(posture(each, build)), localhost_file(each.cri), build)
+            for each in answers
+        }
 
     def _now(self, there: Posture) -> Posture:
         return there if self.refusal is None else refused(self.refusal)
@@ -126,7 +131,6 @@ def refused(refusal: Refused, reason: str = "") -> Posture:
     return Posture(kind="refused", of=reason, error=error, steps=refusal.steps)
 
 
-@functools.cache
 def mixed(before: Document, after: Document) -> tuple[Document, Document]:
     """Return the two nodes in the middle of an upgrade: the kubelet is new already, or the runtimes are."""
     kubelet_first = msgspec.structs.replace(after, runtime=before.runtime, handlers=before.handlers)

@@ -13,6 +13,7 @@ import msgspec
 from runtimes.errors import BadInput
 from shim.kubelet import dump
 from shim.kubelet.manifest import NoPods
+from shim.nodefile import BadDocument
 from shim.skew.cases import Names, case_of
 from shim.skew.owners import Owner, owner
 
@@ -81,6 +82,20 @@ class Tally(msgspec.Struct):
         self.faults |= other.faults
         self.pods += other.pods
 
+    @property
+    def cases(self) -> int:
+        """How many cases there are to decide, at the most."""
+        return len({(group.pool, group.case) for group in self.groups})
+
+    def blame(self, fault: BadInput) -> None:
+        """Keep what is wrong with a file for later."""
+        self.faults.add(Fault(fault.where, fault.line or 0, str(fault)))
+
+    def raise_faults(self) -> None:
+        """Raise `BadInput` for everything that is wrong, a line each, if anything is."""
+        if self.faults:
+            raise BadDocument([BadInput(each.says) for each in sorted(self.faults)])
+
     def _sharing(self, group: Group) -> Group:
         """Return a group that shares what it has in common with others: the few names and cases of many workloads."""
         shared = self._shared
@@ -107,7 +122,7 @@ def count(part: Part, routes: Routes) -> Tally:
             _count(pod, routes, found)
     except BadInput as fault:
         if not (part.searched and isinstance(fault, NoPods)):
-            found.faults.add(Fault(fault.where, fault.line or 0, str(fault)))
+            found.blame(fault)
     return found
 
 
