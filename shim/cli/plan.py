@@ -45,8 +45,8 @@ def command(
 
     kubectl get pods -A -o json | crishim plan --from now.yaml --to then.yaml
 
-    Every container is taken through the old and the new kubelet and runtime. It changes now (the upgrade itself restarts
-    it), at its next restart, not at all, or it would fail to start. The dump may be larger than memory.
+    Every container is taken through the old and the new kubelet and runtime. It changes now (the upgrade itself
+    restarts it), at its next restart, not at all, or it would fail to start. The dump may be larger than memory.
 
     Exit code: 0 where nothing changes, 3 where something changes, 4 where something would fail to start; 2 where a file
     is wrong, 130 where the plan was interrupted.
@@ -61,7 +61,9 @@ def command(
     inventory = inventories.read(inventory_file, before, after)
     files = sources(words)
     upgrades = begin(inventory)
-    tally, decided, interrupted = _worked_out(inventory, upgrades, files, jobs, dask)
+    tally, unread = _read(inventory, files, jobs, dask)
+    decided, undecided = _decide(inventory, upgrades, tally, jobs)
+    interrupted = "; ".join(each for each in (unread, undecided) if each)
     plan = Plan(upgrades)
     for workload in workloads(tally, decided):
         plan.take(workload)
@@ -75,32 +77,41 @@ def command(
     return _NOTHING if plan.worst == "same" else _CHANGES
 
 
-def _worked_out(
-    inventory: Inventory, upgrades: tuple[Upgrade, ...], files: list[Source], jobs: int, dask: str
-) -> tuple[Tally, Decided, str]:
-    """Read, count and decide; when it is interrupted, as far as it has come, and what is missing."""
+def _read(inventory: Inventory, files: list[Source], jobs: int, dask: str) -> tuple[Tally, str]:
+    """Count the pods, and say what is missing where that is interrupted. Raises `BadInput` for all that is wrong."""
     from shim.cli.progress import progress
-    from shim.skew.plan import decide
     from shim.skew.tally import Tally, count
     from shim.skew.work import spread
 
-    tally, decided, done = Tally(), {}, 0
+    tally = Tally()
+    missing = ""
     try:
         task = functools.partial(count, routes=inventory.routes)
         with progress("reading pods", None) as advance:
             for found in spread(task, _parts(files, tally), jobs=jobs, dask=dask):
-                advance(found.pods)
                 tally.add(found)
-        tally.raise_faults()
+                advance(found.pods)
+    except KeyboardInterrupt:
+        missing = f"only {tally.pods:,} pods were read"
+    tally.raise_faults()
+    return tally, missing
+
+
+def _decide(inventory: Inventory, upgrades: tuple[Upgrade, ...], tally: Tally, jobs: int) -> tuple[Decided, str]:
+    """Decide about the pods, and say what is missing where that is interrupted."""
+    from shim.cli.progress import progress
+    from shim.skew.plan import decide
+
+    decided: Decided = {}
+    done = 0
+    try:
         with progress("deciding", tally.cases) as advance:
             for number in decide(upgrades, tally, inventory.runtime_classes, decided, jobs=jobs):
                 done += number
                 advance(number)
     except KeyboardInterrupt:
-        if done:
-            return tally, decided, f"only {done:,} of {tally.cases:,} cases are decided"
-        return tally, decided, f"nothing is decided; {tally.pods:,} pods were read"
-    return tally, decided, ""
+        return decided, f"only {done:,} of {tally.cases:,} kinds of pods are decided"
+    return decided, ""
 
 
 def _parts(files: list[Source], tally: Tally) -> Iterator[Part]:

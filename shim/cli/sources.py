@@ -35,15 +35,16 @@ class Source(msgspec.Struct, frozen=True, order=True):
         if self.path == STDIN:
             return sys.stdin.buffer
         try:
-            return open(self.path, "rb")  # noqa: PTH123, SIM115  pathlib is slow to import; the caller closes it
+            return open(self.path, "rb")  # noqa: PTH123  pathlib is slow to import; the caller closes it
         except OSError as fault:
             raise BadInput(f"cannot be read: {fault.strerror}", where=self.path) from None
 
 
 def sources(words: Iterable[str]) -> list[Source]:
-    """Return the files that some words name, each once, in an order of their own. Raises `BadInput` for all that is wrong.
+    """Return the files that some words name, each once, in an order of their own.
 
-    A directory stands for the manifests in it and below it, hidden ones left out.
+    A directory stands for the manifests in it and below it, hidden ones left out. Raises `BadInput` for all that is
+    wrong.
     """
     found: dict[str, Source] = {}
     faults = []
