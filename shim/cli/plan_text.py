@@ -80,7 +80,7 @@ def _reasons(effect: Effect) -> list[Step]:
     restarted = (effect.restarted,) if effect.restarted else ()
     rules = effect.facts or tuple(each for each in effect.steps if each.layer != "profile") or effect.steps
     if effect.error is not None:
-        rules = effect.steps[-1:]
+        rules = () if effect.missing else effect.steps[-1:]
     elif not effect.changes:
         rules = ()
     sources: dict[str, Step] = {}

@@ -13,9 +13,9 @@ from runtimes.errors import BadInput
 from shim.nodefile import BadDocument
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator, Sequence
 
-STDIN = "-"
+STDIN, STDIN_TITLE = "-", "standard input"
 _SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -28,7 +28,7 @@ class Source(msgspec.Struct, frozen=True, order=True):
     @property
     def title(self) -> str:
         """How errors name it."""
-        return "standard input" if self.path == STDIN else self.path
+        return STDIN_TITLE if self.path == STDIN else self.path
 
     def open(self) -> BinaryIO:
         """Open it. Raises `BadInput`."""
@@ -40,12 +40,15 @@ class Source(msgspec.Struct, frozen=True, order=True):
             raise BadInput(f"cannot be read: {fault.strerror}", where=self.path) from None
 
 
-def sources(words: Iterable[str]) -> list[Source]:
+def sources(words: Sequence[str]) -> list[Source]:
     """Return the files that some words name, each once, in an order of their own.
 
     A directory stands for the manifests in it and below it, hidden ones left out. Raises `BadInput` for all that is
     wrong.
     """
+    if not words and sys.stdin.isatty():
+        right = "files, or pods on standard input: kubectl get pods -A -o json | crishim plan ..."
+        raise BadInput("is missing", where="-f", right=right)
     found: dict[str, Source] = {}
     faults = []
     for word in words or (STDIN,):

@@ -125,7 +125,7 @@ def restarts(before: Side, after: Side, case: Case, handler: str) -> dict[str, S
     actions = sync.next_actions([target], seen, BackOff.of(new.kubelet.release, new.kubelet.settings.gates), _NOW)
     if any(isinstance(each, sync.RunSandbox) for each in actions):
         return dict.fromkeys([each.name for each in target.containers], _anew(new, kept=kept, rebooted=rebooted))
-    because = "its hash is made in another way, so the kubelet takes it for a changed container"
+    because = "the new kubelet makes a container's hash in another way, and takes what runs for something changed"
     changed = at(new.kubelet.release).step("container-hash-of-name-and-image", because)
     return {each.name: changed for each in actions if isinstance(each, sync.StartContainer)}
 
@@ -157,7 +157,7 @@ def _anew(new: Node, *, kept: bool, rebooted: bool) -> Step:
         return Step("runtime", "another-runtime", "the runtime is another one, which knows nothing of what runs")
     if rebooted:
         return Step("host", "reboot", "the host is another one, or is started again: nothing runs on")
-    because = "the uid of a static pod is made in another way, so the kubelet takes it for another pod"
+    because = "the new kubelet makes a static pod's uid in another way, and takes what runs for another pod"
     return at(new.kubelet.release).step("static-pod-uid", because)
 
 

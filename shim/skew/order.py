@@ -42,8 +42,8 @@ def _files(outcome: Outcome) -> Iterator[str]:
 def _weaker(outcome: Outcome) -> Iterator[str]:
     whom = outcome.whom.get("weaker")
     if whom:
-        lost = f", and lose {_listed(whom)}" if whom.words else ""
-        yield f"decide about {whom}: they may do more afterwards{lost}; a Localhost profile keeps what they have"
+        lost, loses = _listed(whom), "lose" if whom.workloads > 1 else "loses"
+        yield f"decide about {whom}, which {loses} the mitigation {lost}: a Localhost profile keeps what there is"
 
 
 def _parts(upgrades: Iterable[Upgrade]) -> Iterator[str]:
@@ -72,7 +72,8 @@ def first_part(upgrade: Upgrade) -> str:
 def _drain(outcome: Outcome) -> Iterator[str]:
     whom = outcome.whom.get("restarted")
     if whom:
-        yield f"drain each node before, because the upgrade restarts {whom}: {'; '.join(sorted(whom.words))}"
+        on = " and ".join(titled(pool) for pool in sorted(whom.pools))
+        yield f"drain {on} before, because the upgrade restarts {whom}: {'; '.join(sorted(whom.words))}"
 
 
 def _pools(outcome: Outcome) -> Iterator[str]:
@@ -88,8 +89,13 @@ def _harm(counts: dict[Verdict, int]) -> tuple[int, ...]:
 
 
 def _told(counts: dict[Verdict, int]) -> str:
-    words: dict[Verdict, str] = {"breaks": "fail to start", "now": "change now", "next": "change later"}
-    said = [f"{counts[each]:,} {word}" for each, word in words.items() if counts.get(each)]
+    words: dict[Verdict, tuple[str, str]] = {
+        "breaks": ("fails to start", "fail to start"),
+        "now": ("changes now", "change now"),
+        "next": ("changes later", "change later"),
+    }
+    numbers = ((counts.get(each, 0), *forms) for each, forms in words.items())
+    said = [f"{number:,} {one if number == 1 else many}" for number, one, many in numbers if number]
     return ", ".join(said) or "nothing changes"
 
 
@@ -97,7 +103,7 @@ def _restart(outcome: Outcome) -> Iterator[str]:
     whom = outcome.whom.get("stronger later")
     if whom:
         won = f" ({_listed(whom)})" if whom.words else ""
-        yield f"restart {whom} afterwards: what the upgrade closes is open to them until then{won}"
+        yield f"restart {whom} afterwards: what the upgrade closes stays open until then{won}"
 
 
 def _back(outcome: Outcome) -> Iterator[str]:

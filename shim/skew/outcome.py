@@ -31,11 +31,20 @@ class Happening(msgspec.Struct):
 
 
 class Whom(msgspec.Struct):
-    """The workloads to which a rule applies: how many, the first few by name, and words that say more about it."""
+    """The workloads to which a rule applies: how many, the first few by name, where, and words that tell more."""
 
     workloads: int = 0
     names: list[str] = []
+    pools: set[str] = set()
     words: set[str] = set()
+
+    def add(self, name: str, pools: set[str], words: set[str]) -> None:
+        """Count one more."""
+        self.workloads += 1
+        self.pools |= pools
+        self.words |= words
+        if len(self.names) < EXAMPLES:
+            self.names.append(name)
 
     def __str__(self) -> str:
         """Name them where they are few, else count them."""
@@ -46,14 +55,17 @@ class Whom(msgspec.Struct):
 
 # What there may be to do about a workload: when, and in which words.
 RULES: dict[str, Callable[[Effect], Iterable[str] | None]] = {
-    "weaker": lambda effect: effect.lost if effect.less else None,
+    "weaker": lambda effect: effect.lost or None,
     "restarted": lambda effect: (effect.restarted.because,) if effect.restarted else None,
-    "stronger later": lambda effect: (
-        effect.won if effect.verdict == "next" and effect.more and not (effect.less or effect.over) else None
-    ),
+    "stronger later": lambda effect: effect.won if effect.verdict == "next" and _stronger(effect) else None,
     "not restored": lambda effect: () if _changes(effect) and not effect.comes_back else None,
     "restored": lambda effect: () if _changes(effect) and effect.comes_back else None,
 }
+
+
+def _stronger(effect: Effect) -> bool:
+    """Whether a restart closes what is open to a container that runs."""
+    return bool(effect.won or (effect.more and not effect.less)) and not (effect.lost or effect.over)
 
 
 def _changes(effect: Effect) -> bool:
@@ -82,20 +94,18 @@ class Outcome(msgspec.Struct):
             counts = self.counts if pool is None else self.pools.setdefault(pool, {})
             if verdict is not None:
                 counts[verdict] = counts.get(verdict, 0) + 1
-        applying: dict[str, set[str]] = {}
+        applying: dict[str, tuple[set[str], set[str]]] = {}
         missing = set()
         for name, pool, part in workload.parts():
             self._happens(str(workload.owner), name, pool, part)
             for rule, words in self._rules(part):
-                applying.setdefault(rule, set()).update(words)
+                pools, said = applying.setdefault(rule, (set(), set()))
+                pools.add(pool)
+                said.update(words)
             if part.effect.missing and part.effect.verdict == "breaks":
                 missing.add((pool, part.effect.missing))
-        for rule, said in applying.items():
-            whom = self.whom.setdefault(rule, Whom())
-            whom.workloads += 1
-            whom.words |= said
-            if len(whom.names) < EXAMPLES:
-                whom.names.append(str(workload.owner))
+        for rule, (pools, said) in applying.items():
+            self.whom.setdefault(rule, Whom()).add(str(workload.owner), pools, said)
         for each in missing:
             self.missing[each] = self.missing.get(each, 0) + 1
 
@@ -123,9 +133,11 @@ class Outcome(msgspec.Struct):
             happening.examples[owner].append(container)
 
     def of(self, verdict: Verdict) -> list[Happening]:
-        """Return what happens of one kind, that to the most workloads first."""
+        """Return what happens of one kind: where something differs first, and then that to the most workloads."""
         found = [each for each in self.happenings.values() if each.effect.verdict == verdict]
-        return sorted(found, key=lambda each: (-each.workloads, msgspec.json.encode(each.effect)))
+        return sorted(
+            found, key=lambda each: (not each.effect.differs, -each.workloads, msgspec.json.encode(each.effect))
+        )
 
     @property
     def worst(self) -> Verdict:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shim.skew.plan import Part, Upgrade, Workload
 
 _NODES = 5  # that are named, of those that no pool is for
+_PIPE = "standard input"  # which nobody can open at a line afterwards
 _ABSENT = Cell("", "absent")
 _WHEN: dict[Verdict, str] = {"breaks": "fails to start", "now": "now", "next": "next restart", "same": "unchanged"}
 _TOLD: tuple[tuple[Verdict, str, str], ...] = (
@@ -84,6 +85,8 @@ class Plan(Outcome):
                 found.setdefault((level, rule, message), []).append((container, part.place))
         for (level, rule, message), where in found.items():
             file, line = min(place for _container, place in where)
+            if file == _PIPE:
+                file, line = "", 0
             names = ", ".join(dict.fromkeys(container for container, _place in where))
             on = f" on {order.titled(pool)}" if pool != OTHERS else ""
             subject = f"{workload.owner}: {names}"
@@ -106,7 +109,7 @@ class Plan(Outcome):
             for name in effect.lost:
                 yield "warning", "loses-mitigation", f"loses the mitigation {name} {when}"
             if not effect.lost:
-                yield "warning", "less-confined", f"may do more {when}: {effect.before} -> {effect.after}"
+                yield "note", "less-confined", f"may do more {when}: {effect.before} -> {effect.after}"
         elif effect.differs:
             rule = "changes-now" if effect.verdict == "now" else "changes-at-next-restart"
             yield "note", rule, f"{_how(effect) or 'differs'} {when}: {effect.before} -> {effect.after}"

@@ -18,6 +18,7 @@ import pytest
 
 from shim.cli.main import main
 from tests.skew.nodes import node
+from tests.skew.test_work import dask_cluster
 
 CRISHIM = [sys.executable, "-m", "shim.cli.main"]
 ROOT = Path(__file__).parent.parent.parent
@@ -132,11 +133,11 @@ def test_a_plan_says_what_happens_to_whom_and_why(capsys: pytest.CaptureFixture[
     ]
     assert "[containerd#13327;" in blocks[2]
     assert "    whom     shop/web (Deployment): app (2 pods)" in blocks[2]
-    web, keeps = "shop/web (Deployment)", "a Localhost profile keeps what they have"
+    web, keeps = "shop/web (Deployment)", "a Localhost profile keeps what there is"
     assert blocks[3].splitlines() == [
         "what to do",
         f"  1. put {path} on the nodes: 1 workload cannot start without it",
-        f"  2. decide about {web}: they may do more afterwards, and lose socket(AF_ALG); {keeps}",
+        f"  2. decide about {web}, which loses the mitigation socket(AF_ALG): {keeps}",
         "  3. the way back is not exact: what starts meanwhile keeps its filter until it is restarted (1 workload)",
     ]
 
@@ -145,10 +146,10 @@ def test_a_plan_says_what_happens_to_whom_and_why(capsys: pytest.CaptureFixture[
 def test_a_plan_says_what_to_do_about_restarts(capsys: pytest.CaptureFixture[str]) -> None:
     text = planned(capsys, "--from", "n30.yaml", "--to", "n209.yaml", *PLAN, code=3)
     assert "  1. on the nodes upgrade kubelet and runtime in either order" in text
-    assert "  2. drain each node before, because the upgrade restarts shop/pay (Deployment), shop/shell (Pod), " in text
+    assert "  2. drain the nodes before, because the upgrade restarts shop/pay (Deployment), shop/shell (Pod), " in text
     assert "  3. the way back is exact: it restarts what has changed, too" in text
     text = planned(capsys, "--from", "n31.yaml", "--to", "n209.yaml", *PLAN, code=3)
-    assert "restart shop/web (Deployment) afterwards: what the upgrade closes is open to them until then" in text
+    assert "restart shop/web (Deployment) afterwards: what the upgrade closes stays open until then" in text
     assert "(io_uring, socket(AF_ALG))" in text
 
 
@@ -195,7 +196,7 @@ def test_pools_go_different_ways(here: Path, capsys: pytest.CaptureFixture[str])
     text = planned(capsys, "--nodes", "pools.yaml", *PLAN, code=4)
     assert text.startswith("gpu: containerd 2.0.9 -> 2.1.9\nworkers: kubelet 1.30.14 -> 1.31.13\n")
     assert "! 2 pods of nodes that no pool is for are left out: worker-2" in text
-    order = "upgrade the pools in this order: pool workers (1 change now), pool gpu (1 fail to start)"
+    order = "upgrade the pools in this order: pool workers (1 changes now), pool gpu (1 fails to start)"
     assert order in text
     text = planned(capsys, "--nodes", "pools.yaml", "--from", "n209.yaml", "--to", "n209.yaml", *PLAN, "--json", code=4)
     report = json.loads(text)
@@ -356,6 +357,25 @@ def test_what_was_read_is_delivered_when_it_is_interrupted(here: Path) -> None:
     assert sentence
     assert 0 < int(sentence[1].replace(b",", b"")) < 3000
     assert b"workloads change at their next restart (%b pods)" % sentence[1] in out
+
+
+@pytest.mark.usefixtures("here")
+def test_work_goes_over_dask_and_comes_back_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--from", "n209.yaml", "--to", "bare219.yaml", "--json", *PLAN]
+    with dask_cluster(1) as cluster:
+        over_dask = planned(capsys, *words, "--dask", cluster.scheduler_address, code=4)
+    assert over_dask == planned(capsys, *words, code=4)
+
+
+def test_a_person_who_names_no_pods_is_not_left_waiting(here: Path) -> None:
+    ours, theirs = pty.openpty()
+    words = [*CRISHIM, "plan", "--from", "n209.yaml", "--to", "n219.yaml"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, stdin=theirs, capture_output=True, text=True, check=False, env=environment, cwd=here)
+    os.close(ours)
+    os.close(theirs)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("-f: is missing (")
 
 
 def busy(pid: int) -> bool:
