@@ -33,6 +33,7 @@ WINDOW = 1 << 22  # bytes read at a time
 _HEAD_WINDOW = 1 << 16  # bytes in which the items have to begin
 _SEAM = 24  # bytes of the second item that belong to what is searched for
 _OPENING_BRACE, _CLOSING = ord("{"), ord("]")
+_LINE_LIMIT = 1 << 20  # bytes of a file that is read once more for the lines of its objects
 _ITEMS = re.compile(rb'"items"\s*:\s*\[')
 _GAP = re.compile(rb"\s*,?\s*")
 _SPACE = re.compile(rb"\s*")
@@ -85,7 +86,13 @@ def pieces(stream: BinaryIO, where: str, *, window: int = WINDOW) -> Iterator[Pi
 def pods(piece: Piece | Whole) -> Iterator[Pod]:
     """Yield the pods of a piece. Raises `BadInput` with file, line and field."""
     if isinstance(piece, Whole):
-        yield from _moved(manifest.pods(piece.text, piece.where), piece.line)
+        try:
+            found = manifest.pods(piece.text, piece.where)
+        except BadInput as fault:
+            raise _moved(fault, piece.line) from None
+        for pod, line in zip(found, _lines(piece.text, found), strict=True):
+            there = msgspec.structs.replace(pod.origin, line=line + piece.line if line else None)
+            yield msgspec.structs.replace(pod, origin=there)
         return
     for number, (raw, line) in enumerate(zip(piece.items, piece.lines, strict=True), piece.first):
         origin = Origin(piece.where, path=f"items[{number}]", line=line)
@@ -107,9 +114,15 @@ def _odd_item(raw: bytes, origin: Origin, listed: str, fault: msgspec.DecodeErro
     try:
         return manifest.item(msgspec.Raw(raw), raw.decode(), Origin(origin.where), listed)
     except BadInput as wrong:
-        right = (wrong.line or 1) + line - 1
-        field = f"{origin.path}.{wrong.field}".rstrip(".")
-        raise BadInput(wrong.what, where=wrong.where, line=right, field=field, right=wrong.right) from None
+        raise _moved(wrong, line - 1, f"{origin.path}.{wrong.field}".rstrip(".")) from None
+
+
+def _moved(fault: BadInput, lines: int, field: str = "") -> BadInput:
+    """Return a fault of a part of the file as one of the file."""
+    if not (lines or field):
+        return fault
+    line = fault.line + lines if fault.line else lines + 1
+    return type(fault)(fault.what, where=fault.where, line=line, field=field or fault.field, right=fault.right)
 
 
 def _json_fault(fault: msgspec.DecodeError) -> tuple[str, int]:
@@ -121,14 +134,14 @@ def _json_fault(fault: msgspec.DecodeError) -> tuple[str, int]:
     return f"it is no JSON: {what[:1].lower()}{what[1:]}", int(found[1]) if found else 0
 
 
-def _moved(found: list[Pod], lines: int) -> Iterator[Pod]:
-    """Give pods of the rest of a file the lines that they have in the file."""
-    for pod in found:
-        line = pod.origin.line
-        if line is None or not lines:
-            yield pod
-        else:
-            yield msgspec.structs.replace(pod, origin=msgspec.structs.replace(pod.origin, line=line + lines))
+def _lines(text: bytes, found: list[Pod]) -> list[int | None]:
+    """Return the lines on which objects stand; where they are not known, and the text is long, they stay unknown."""
+    if len(text) > _LINE_LIMIT or all(pod.origin.line for pod in found):
+        return [pod.origin.line for pod in found]
+    from shim.kubelet import yamlfile  # noqa: PLC0415  YAML takes a while to import
+
+    places = [(pod.origin.document, pod.origin.path) for pod in found]
+    return yamlfile.lines_of(text.decode("utf-8-sig"), places)
 
 
 def _list_head(text: bytes) -> tuple[int, Head] | None:

@@ -88,10 +88,10 @@ class Plan(Outcome):
             if file == _PIPE:
                 file, line = "", 0
             names = ", ".join(dict.fromkeys(container for container, _place in where))
-            on = f" on {order.titled(pool)}" if pool != OTHERS else ""
+            on = f"on {order.titled(pool)}: " if pool != OTHERS else ""
             subject = f"{workload.owner}: {names}"
             yield Finding(
-                level=level, rule=rule, message=f"{message}{on}", subject=subject, file=file, line=line or None
+                level=level, rule=rule, message=f"{on}{message}", subject=subject, file=file, line=line or None
             )
 
     def _about(self, effect: Effect, pool: str) -> Iterator[tuple[Level, str, str]]:

@@ -131,6 +131,25 @@ def test_one_item_may_be_larger_than_a_window() -> None:
     assert items(read(json.dumps({"kind": "List", "apiVersion": "v1", "items": things}).encode(), 64)) == things
 
 
+YAML_LIST = "apiVersion: v1\nkind: List\nitems:\n- &p\n  apiVersion: v1\n  kind: Pod\n- {<<: *p}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("# a\napiVersion: v1\nkind: Pod\n---\n\napiVersion: v1\nkind: Pod\n", [2, 6]),
+        (YAML_LIST, [4, 7]),
+        (json.dumps(POD, indent=2), [1]),
+        ("\n\n" + json.dumps(POD), [3]),
+        (json.dumps({"apiVersion": "v1", "kind": "List", "items": [POD]}, indent=4) + f"\n{json.dumps(POD)}", [5, 21]),
+        # more than is read twice
+        (json.dumps({**POD, "x": " " * (1 << 20)}), [None]),
+    ],
+)
+def test_objects_have_lines(text: str, lines: list[int | None]) -> None:
+    assert [pod.origin.line for piece in read(text.encode()) for pod in dump.pods(piece)] == lines
+
+
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -193,6 +212,11 @@ def test_what_is_wrong_with_items_is_told_with_its_line(why: str, text: str, say
 )
 def test_a_list_says_what_it_is(why: str, text: str, says: str) -> None:
     assert wrong(text) == f"dump.json:{says}", why
+
+
+def test_what_is_wrong_behind_a_list_has_its_line_in_the_file() -> None:
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": []}, indent=4)
+    assert wrong(text + '\n{"kind": "Pod",\n "apiVersion": "v1", "spec": 1}').startswith("dump.json:7: spec: ")
 
 
 def wrong(text: str) -> str:
