@@ -206,9 +206,9 @@ class _Window:
         self.text, self.ended = b"", True
         return everything
 
-    def drop(self, end: int) -> None:
-        """Forget what was used."""
-        self.line += self.text.count(b"\n", 0, end)
+    def drop(self, end: int, counted: int = 0, line: int | None = None) -> None:
+        """Forget what was used. `line` is the number of lines up to `counted`, where somebody has counted them."""
+        self.line = (self.line if line is None else line) + self.text.count(b"\n", counted, end)
         self.text = self.text[end:]
 
     def item_end(self, begin: int) -> int | None:
@@ -266,7 +266,7 @@ class _List:
         raws = tuple(raw for _begin, raw in items)
         piece = Piece(ahead.where, kind, self.head.api_version or "", self.count, raws, tuple(lines))
         self.count += len(items)
-        ahead.drop(end)
+        ahead.drop(end, last, line - 1)
         return piece
 
     def _guessed(self, begin: int) -> tuple[list[tuple[int, msgspec.Raw]], int] | None:
@@ -278,7 +278,7 @@ class _List:
         if end <= begin:
             return None
         try:
-            raws = _items_of.decode(b"[%b]" % ahead.text[begin:end])
+            raws = _items_of.decode(b"".join((b"[", memoryview(ahead.text)[begin:end], b"]")))
         except msgspec.DecodeError:
             return None
         items: list[tuple[int, msgspec.Raw]] = []
