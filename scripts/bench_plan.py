@@ -20,6 +20,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from scripts import bench_manifests
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ NODE = (
     "host: {{arch: amd64, kernel: 6.1.0, seccomp: true, cgroup: 2, root: {root}}}\n"
     "kubelet: {{version: {kubelet}, seccompDefault: {default}}}\nruntime: {{name: containerd, version: {runtime}}}\n"
 )
+_BATCH = 1000
 _CHANGES = (0, 3, 4)  # exit codes of a plan
 
 
@@ -40,12 +43,13 @@ def write(path: Path, number: int, specs: int) -> int:
     before = bench_manifests.DEPLOYMENTS
     bench_manifests.DEPLOYMENTS = specs
     try:
-        with path.open("w") as file:
-            file.write('{\n    "apiVersion": "v1",\n    "items": [\n')
-            for serial in range(number):
-                lines = json.dumps(bench_manifests._pod(serial), indent=4).splitlines()  # noqa: SLF001  a neighbour's
-                file.write("\n".join(f"        {line}" for line in lines) + (",\n" if serial < number - 1 else "\n"))
-            file.write('    ],\n    "kind": "List",\n    "metadata": {\n        "resourceVersion": ""\n    }\n}\n')
+        with path.open("wb") as file:
+            file.write(b'{\n    "apiVersion": "v1",\n    "items": [')
+            for begin in range(0, number, _BATCH):
+                some = [bench_manifests._pod(each) for each in range(begin, min(begin + _BATCH, number))]  # noqa: SLF001
+                text = msgspec.json.format(msgspec.json.encode({"items": some}), indent=4)
+                file.write((b"," if begin else b"") + text[text.index(b"[") + 1 : text.rindex(b"\n    ]")])
+            file.write(b'\n    ],\n    "kind": "List",\n    "metadata": {\n        "resourceVersion": ""\n    }\n}\n')
     finally:
         bench_manifests.DEPLOYMENTS = before
     return path.stat().st_size

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shim.skew.inventory import Pool
     from shim.skew.plan import Part, Upgrade, Workload
 
+_LEVELS: tuple[Level, ...] = ("error", "warning", "note")
 _NODES = 5  # that are named, of those that no pool is for
 _PIPE = "standard input"  # which nobody can open at a line afterwards
 _ABSENT = Cell("", "absent")
@@ -55,13 +56,13 @@ class Plan(Outcome):
         """Return the report. `unnamed` are the nodes that no pool is for, with the number of their pods."""
         return Report(
             verb="plan",
-            title="plan: " + "; ".join(way(each) for each in self.upgrades),
+            title="; ".join(way(each) for each in self.upgrades),
             summary=(told(self.counts), *order.steps(self)),
             corner="container",
             columns=tuple(column(each.pool) for each in self.upgrades),
             rows=tuple(self.rows),
             details=dict(sorted(self.details.items())),
-            findings=(*_nodes(self.upgrades), *_unnamed(unnamed), *self.findings),
+            findings=(*_nodes(self.upgrades), *_unnamed(unnamed), *sorted(self.findings, key=_rank)),
             interrupted=interrupted,
         )
 
@@ -120,6 +121,10 @@ class Plan(Outcome):
 
 
 _SAME = Cell(_WHEN["same"], "same")
+
+
+def _rank(finding: Finding) -> int:
+    return _LEVELS.index(finding.level)
 
 
 def _nodes(upgrades: Iterable[Upgrade]) -> Iterator[Finding]:
