@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import json
 import os
 import pty
@@ -17,6 +18,8 @@ from typing import Any
 import pytest
 
 from shim.cli.main import main
+from shim.skew import plan
+from shim.skew.effect import effects
 from tests.skew.nodes import node
 from tests.skew.test_work import dask_cluster
 
@@ -357,6 +360,27 @@ def test_what_was_read_is_delivered_when_it_is_interrupted(here: Path) -> None:
     assert sentence
     assert 0 < int(sentence[1].replace(b",", b"")) < 3000
     assert b"workloads change at their next restart (%b pods)" % sentence[1] in out
+
+
+@pytest.mark.usefixtures("here")
+def test_what_was_decided_is_delivered_when_it_is_interrupted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = itertools.count()
+
+    def interrupted(*arguments: Any) -> Any:
+        if next(calls):
+            raise KeyboardInterrupt
+        return effects(*arguments)
+
+    monkeypatch.setattr(plan, "effects", interrupted)
+    monkeypatch.setattr(plan, "_BATCH", 1)
+    assert main(["plan", "--from", "n209.yaml", "--to", "n219.yaml", *PLAN, "--json"]) == 130
+    out, err = capsys.readouterr()
+    assert err == "crishim plan: interrupted: only 1 of 3 kinds of pods are decided\n"
+    report = json.loads(out)
+    assert report["interrupted"] == "only 1 of 3 kinds of pods are decided"
+    assert len({row["group"] for row in report["rows"]}) == 1
 
 
 @pytest.mark.usefixtures("here")

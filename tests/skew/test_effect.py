@@ -263,6 +263,18 @@ def test_on_a_node_that_does_not_run_nothing_starts(
     assert str(caught.value).startswith("now.yaml: such a node does not run: ")
 
 
+def test_a_template_whose_annotation_nobody_reads_any_more_loses_its_profile(tmp_path: Path) -> None:
+    # kubernetes#114947: from 1.27 on the API server makes no field of an annotation
+    annotated = {"annotations": {"seccomp.security.alpha.kubernetes.io/pod": "runtime/default"}}
+    template = {"metadata": annotated, "spec": {"containers": [{"name": "app", "image": "x"}]}}
+    thing = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"template": template}}
+    (one,) = manifest.pods(msgspec.json.encode(thing), "web.json")
+    before, after = side(tmp_path, "1.26.15", "containerd 1.7.27"), side(tmp_path, "1.27.14", "containerd 1.7.27")
+    found = effect(before, after, one, "app")
+    assert (found.verdict, found.before, found.after) == ("next", "RuntimeDefault of containerd 1.7.27", "Unconfined")
+    assert found.lost == ("socket(AF_VSOCK)", "unshare(CLONE_NEWUSER)")  # all that 1.7.27 denies of those
+
+
 def test_each_kind_of_container_is_restarted_as_its_kubelet_does(tmp_path: Path) -> None:
     before, after = side(tmp_path, "1.30.14", "containerd 1.7.27"), side(tmp_path, "1.31.13", "containerd 1.7.27")
     one = pod(
