@@ -100,6 +100,10 @@ def pods(piece: Piece | Whole) -> Iterator[Pod]:
             item = _item_of.decode(raw)
         except msgspec.DecodeError as fault:
             item = _odd_item(bytes(raw), origin, piece.kind, fault)
+        except UnicodeDecodeError:
+            raise _no_utf8(bytes(raw), origin) from None
+        except RecursionError:
+            raise BadInput("it nests too deep", where=piece.where, line=line, field=origin.path) from None
         if piece.kind and not item.kind:
             item = msgspec.structs.replace(item, kind=piece.kind, api_version=piece.api_version)
         yield from workload.item_pods(item, origin)
@@ -112,9 +116,21 @@ def _odd_item(raw: bytes, origin: Origin, listed: str, fault: msgspec.DecodeErro
         what, at = _json_fault(fault)
         raise BadInput(what, where=origin.where, line=line + raw.count(b"\n", 0, at), field=origin.path)
     try:
-        return manifest.item(msgspec.Raw(raw), raw.decode(), Origin(origin.where), listed)
+        return manifest.item(msgspec.Raw(raw), raw.decode(errors="replace"), Origin(origin.where), listed)
     except BadInput as wrong:
         raise _moved(wrong, line - 1, f"{origin.path}.{wrong.field}".rstrip(".")) from None
+
+
+def _no_utf8(raw: bytes, origin: Origin) -> BadInput:
+    """Say which byte of an item is no UTF-8."""
+    try:
+        raw.decode()
+        at = 0
+    except UnicodeDecodeError as fault:
+        at = fault.start
+    line = (origin.line or 1) + raw.count(b"\n", 0, at)
+    what, right = f"byte 0x{raw[at]:02x} is no UTF-8", "a file in UTF-8"
+    return BadInput(what, where=origin.where, line=line, field=origin.path, right=right)
 
 
 def _moved(fault: BadInput, lines: int, field: str = "") -> BadInput:
@@ -279,7 +295,7 @@ class _List:
             return None
         try:
             raws = _items_of.decode(b"".join((b"[", memoryview(ahead.text)[begin:end], b"]")))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return None
         items: list[tuple[int, msgspec.Raw]] = []
         for raw in raws:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shim.skew.tally import Tally
 
 _BATCH = 32  # cases that one piece of work decides
+_WORTH = 4  # such pieces for each process: with less, starting it takes longer than what it does
 
 
 class Upgrade(msgspec.Struct, frozen=True):
@@ -113,7 +114,8 @@ def decide(
         pools.setdefault((ways[group.pool], group.case), set()).add(group.pool)
     wanted = sorted(pools)
     batches = [wanted[begin : begin + _BATCH] for begin in range(0, len(wanted), _BATCH)]
-    results = spread(functools.partial(_decide, classes), batches, jobs=min(jobs, len(batches)))
+    worth_it = len(batches) >= _WORTH * jobs
+    results = spread(functools.partial(_decide, classes), batches, jobs=jobs if worth_it else 1)
     for batch, answers in zip(batches, results, strict=True):
         for key, answer in zip(batch, answers, strict=True):
             decided.update(dict.fromkeys([(pool, key[1]) for pool in pools[key]], answer))

@@ -188,6 +188,21 @@ CUT_OFF, NO_OBJECT = "the file ends in the middle of a list", "an object is expe
         ("no object", f"{OTHER},\n7]}}", f"3: items[1]: {NO_OBJECT}"),
         ("no JSON behind", '],"a":}', "2: it is no JSON"),
         ("no list", f'{OTHER}\n],"kind":"Pod"}}', None),
+        (
+            "too deep",
+            '{"kind":"Pod","apiVersion":"v1","spec":' + '{"template":{"spec":' * 5000 + "1" + "}}" * 5000 + "}]}",
+            "2: items[0]",
+        ),
+        (
+            "no UTF-8",
+            '{"kind":"Pod","apiVersion":"v1",\n"spec":{"hostname":"\udcff"}}]}',
+            "3: items[0]: byte 0xff is no UTF-8",
+        ),
+        (
+            "no UTF-8 beside it",
+            '{"kind":"Pod","apiVersion":"v1",\n"x":"\udcff","spec":7}]}',
+            "3: items[0].spec: a mapping is",
+        ),
         ("no JSON inside", '{"kind":"X",\n"apiVersion":,}\n]}', "3: items[0]: it is no JSON"),
         ("no kind of an item", '{"apiVersion":"v1"}\n]}', "2: items[0].kind: kind is missing"),
         (
@@ -222,7 +237,7 @@ def test_what_is_wrong_behind_a_list_has_its_line_in_the_file() -> None:
 def wrong(text: str) -> str:
     """Return what is said of a text, "" where that is nothing."""
     try:
-        for piece in read(text.encode()):
+        for piece in read(text.encode(errors="surrogateescape")):
             list(dump.pods(piece))
     except BadInput as fault:
         return str(fault)
