@@ -76,8 +76,7 @@ class Plan(Outcome):
             return _SAME
         if worst.key not in self.details:
             self.details[worst.key] = _detail(effect)
-        label = " ".join(part for part in (_WHEN[effect.verdict], _how(effect)) if part)
-        return Cell(label, _status(effect), worst.key)
+        return Cell(_label(effect), _status(effect), worst.key)
 
     def _findings(self, workload: Workload, pool: str) -> Iterator[Finding]:
         found: dict[tuple[Level, str, str], list[tuple[str, tuple[str, int]]]] = {}
@@ -152,7 +151,7 @@ def _detail(effect: Effect) -> Detail:
     restarted = (effect.restarted,) if effect.restarted else ()
     refused = (Step(effect.error.where, effect.error.reason, effect.error.message),) if effect.error else ()
     return Detail(
-        title=" ".join(part for part in (_WHEN[effect.verdict], _how(effect)) if part),
+        title=_label(effect),
         before=effect.before,
         after=effect.after,
         digest=effect.digest,
@@ -162,10 +161,15 @@ def _detail(effect: Effect) -> Detail:
     )
 
 
+def _label(effect: Effect) -> str:
+    """Say in a few words what happens: "next restart: may do less"."""
+    if effect.error is not None:
+        return "fails to start, as before" if effect.refused_before else _WHEN[effect.verdict]
+    return f"{_WHEN[effect.verdict]}: {_how(effect)}"
+
+
 def _how(effect: Effect) -> str:
     """Say in which direction what a container has changes."""
-    if effect.error is not None:
-        return "as before" if effect.refused_before else ""
     if effect.refused_before:
         return "starts"
     if effect.less and effect.more:

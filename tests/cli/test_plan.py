@@ -214,6 +214,37 @@ def test_pools_go_different_ways(here: Path, capsys: pytest.CaptureFixture[str])
     assert "node-not-named" not in text
 
 
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("before", "after", "cells"),
+    [
+        (
+            "n209",
+            "bare219",
+            ["refused fails to start", "same unchanged", "pending next restart: may do more", "same unchanged"],
+        ),
+        ("n31", "n209", ["same unchanged", "same unchanged", "pending next restart: may do less", "same unchanged"]),
+        ("n30", "n209", ["same now: restarts as it is"] * 2 + ["lost now: may do less", "same now: restarts as it is"]),
+        ("bare219", "bare219", ["refused fails to start, as before"] + ["same unchanged"] * 3),
+        (
+            "bare219",
+            "n209",
+            ["changed now: starts", "same unchanged", "pending next restart: may do less", "same unchanged"],
+        ),
+    ],
+)
+def test_a_cell_says_what_happens_to_a_container(
+    capsys: pytest.CaptureFixture[str], before: str, after: str, cells: list[str]
+) -> None:
+    main(["plan", "--from", f"{before}.yaml", "--to", f"{after}.yaml", *PLAN, "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert [row["head"] for row in report["rows"]] == ["pay", "sh", "app", "proxy"]
+    assert [f"{row['cells'][0]['status']} {row['cells'][0]['label']}" for row in report["rows"]] == cells
+    for row in report["rows"]:
+        key = row["cells"][0].get("detail")
+        assert key is None or report["details"][key]["title"] == row["cells"][0]["label"]
+
+
 def test_a_node_that_does_not_run_is_told_once(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--from", "n15.yaml", "--to", "n126.yaml", "--sarif", "s.json")
     text = planned(capsys, *words, *PLAN, code=4)
