@@ -58,7 +58,9 @@ def sources(words: Sequence[str]) -> list[Source]:
             what = f"there is no {' or '.join(_SUFFIXES)} file in it" if searched else "there is no such file"
             faults.append(BadInput(what, where=word))
         for each in there:
-            found[each.path] = min(each, found.get(each.path, each))
+            file = os.path.realpath(each.path) if each.path != STDIN else STDIN
+            named = each if file == STDIN else Source(os.path.normpath(each.path), each.searched)
+            found[file] = min(named, found.get(file, named))
     if faults:
         raise BadDocument(faults)
     return sorted(found.values())

@@ -282,7 +282,11 @@ def test_many_inputs_and_processes_give_the_same_report(here: Path, capsys: pyte
     one = planned(capsys, *words, "-f", "some", code=4)
     assert json.loads(one)["rows"] == json.loads(planned(capsys, *words, *PLAN, code=4))["rows"]
     files = sorted(glob.glob("some/**/*.json", recursive=True))  # noqa: PTH207  names as -f takes them
-    for inputs in (["some/**/*.json"], [*reversed(files), "some"], ["some/[02].json", "some/deep", "some/deep/1.json"]):
+    for inputs in (
+        ["some/**/*.json"],
+        [*reversed(files), "some"],
+        ["some/[02].json", "some/deep", "./some/deep/1.json"],
+    ):
         assert planned(capsys, *words, *(word for each in inputs for word in ("-f", each)), code=4) == one
     assert planned(capsys, *words, "-f", "some", "--jobs", "2", code=4) == one
 
