@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from shim.report.differences import differences
 from shim.report.places import place
 from shim.report.status import LOOKS, Look, cells_of, counts
 
@@ -21,25 +22,15 @@ if TYPE_CHECKING:
 
     import jinja2
 
-    from shim.report.model import Detail, Report, Row, Status
+    from shim.report.model import Cell, Detail, Report, Row, Status
 
 _MANY_COLUMNS = 10  # beyond them the table begins with signs instead of words
+_MANY_ROWS = 100  # beyond them it begins with those that change
+_CONFINED = ("RuntimeDefault", "Localhost", "custom")  # what labels begin with where there is a filter
 _FEW = 8  # findings and checks that are shown before the rest is folded
 _MOST_DIFFERENCES = 200  # told under the table; every cell tells its own
-_MOST_TITLES = 12
-
-
-class Difference(msgspec.Struct, frozen=True):
-    """What changes between two titles: each set of changes with the titles of the cells whose change it is."""
-
-    before: str
-    after: str
-    kinds: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
-
-    @property
-    def cells(self) -> int:
-        """How many cells it is about."""
-        return sum(len(titles) for _changes, titles in self.kinds)
+_MOST_NAMED = 12
+_CALM = {"same", "absent", "plain"}  # statuses of what does not change
 
 
 class _Tile(msgspec.Struct, frozen=True):
@@ -51,21 +42,23 @@ class _Tile(msgspec.Struct, frozen=True):
 def render(report: Report) -> str:
     """Return the page."""
     numbers, data = _shared(report)
-    differences = _differences(report)
+    changing = differences(report)
+    statuses = counts(cells_of(report))
     page = _template().render(
         report=report,
         groups=[(group, list(rows)) for group, rows in itertools.groupby(report.rows, lambda row: row.group)],
-        tiles=[_Tile(status, LOOKS[status], number) for status, number in counts(cells_of(report)).items()],
+        tiles=[_Tile(status, LOOKS[status], number) for status, number in statuses.items()],
         numbers=numbers,
         looks=LOOKS,
         failed=[check for check in report.checks if not check.passed],
         passed=[check for check in report.checks if check.passed],
         levels=_levels(report),
-        differences=differences[:_MOST_DIFFERENCES],
-        more_differences=max(0, len(differences) - _MOST_DIFFERENCES),
+        differences=changing[:_MOST_DIFFERENCES],
+        more_differences=max(0, len(changing) - _MOST_DIFFERENCES),
         signs_only=len(report.columns) > _MANY_COLUMNS,
+        only_changes=len(report.rows) > _MANY_ROWS and not statuses.keys() <= _CALM,
         few=_FEW,
-        most_titles=_MOST_TITLES,
+        most_named=_MOST_NAMED,
         data=_in_script(data),
     )
     return page.replace("\0", "�")  # which HTML has no way to write
@@ -76,21 +69,6 @@ def _levels(report: Report) -> dict[str, int]:
     for finding in report.findings:
         found[finding.level] += 1
     return {level: number for level, number in found.items() if number}
-
-
-def _differences(report: Report) -> list[Difference]:
-    """Return what changes, that of most cells first."""
-    found: dict[tuple[str, str], dict[tuple[str, ...], dict[str, None]]] = {}
-    for cell in cells_of(report):
-        detail = report.details.get(cell.detail)
-        if detail is not None and detail.changes:
-            kinds = found.setdefault((detail.before, detail.after), {})
-            kinds.setdefault(detail.changes, {}).setdefault(detail.title)
-    differences = [
-        Difference(before, after, tuple((changes, tuple(titles)) for changes, titles in kinds.items()))
-        for (before, after), kinds in found.items()
-    ]
-    return sorted(differences, key=lambda difference: -difference.cells)
 
 
 class _Once:
@@ -147,7 +125,13 @@ def _template() -> jinja2.Template:
     environment.filters["place"] = lambda told: place(told.file, told.line)
     environment.filters["count"] = lambda number, thing: f"{number} {thing}" if number == 1 else f"{number} {thing}s"
     environment.filters["padded"] = _padded
+    environment.filters["look"] = _look
     return environment.get_template("page.html")
+
+
+def _look(cell: Cell) -> str:
+    """Return the classes of a cell: its status, and whether there is a filter where nothing is compared."""
+    return f"{cell.status} confined" if cell.status == "plain" and cell.label.startswith(_CONFINED) else cell.status
 
 
 def _padded(row: Row, columns: tuple[str, ...]) -> int:

@@ -1,6 +1,6 @@
 """A report as JUnit XML: checks as test cases, or findings as failures where nothing was checked.
 
-The elements and attributes are those of Jenkins' junit-10.xsd (the xunit plugin), which the other consumers take, too.
+The elements and attributes are those of Jenkins' junit-10.xsd (the xunit plugin).
 Nothing depends on the clock: the same report is the same file.
 """
 
@@ -80,7 +80,13 @@ def _suite(root: ET.Element, report: Report, name: str, cases: list[_Case]) -> N
         seen[case.name] = seen.get(case.name, 0) + 1
         # Consumers tell cases apart by their names.
         distinct = case.name if seen[case.name] == 1 else f"{case.name} ({seen[case.name]})"
-        _case(element, f"crishim.{report.verb}.{name}" if name != report.verb else f"crishim.{name}", distinct, case)
+        _case(element, _class(report.verb, name), distinct, case)
+
+
+def _class(verb: str, suite: str) -> str:
+    """Name what consumers take for a class in a package: they split it at its last dot."""
+    package = f"crishim.{verb.replace(' ', '-')}"
+    return package if suite == verb else f"{package}.{suite.replace('.', '_')}"
 
 
 def _case(suite: ET.Element, classname: str, name: str, case: _Case) -> None:

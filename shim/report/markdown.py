@@ -6,22 +6,25 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from shim.report.differences import differences
 from shim.report.places import place, printable
 from shim.report.status import LOOKS, cells_of, counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shim.report.model import Cell, Check, Detail, Finding, Report
+    from shim.report.differences import Difference, Kind
+    from shim.report.model import Cell, Check, Finding, Report
 
 LIMIT = 65_536  # characters of a comment; GitHub counts UTF-16 units at worst
 
 _RESERVED = 600  # for what is always said: closing tags, and what was left out
 _LONG_TEXT = 4_000
 _MANY_ROWS, _MANY_COLUMNS = 20, 10  # a table beyond them is folded
+_MOST_NAMED = 6
 _MARKS = {"error": "❌ error", "warning": "⚠️ warning", "note": "ℹ️ note"}  # noqa: RUF001  the sign for information
 _SPECIAL = re.compile(r"[\\`*_\[\]~|]")
-_AT_START = re.compile(r"^(\s*)([-+#>=:]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^(\s*)([-+#>=:]|\d+(?=[.)](?:\s|$)))")
 _MENTION = re.compile(r"(?<![\w])(@|#)(?=\w)")
 
 
@@ -35,13 +38,13 @@ def render(report: Report) -> str:
     _checks(report, page)
     _findings(report.findings, page)
     _table(report, page)
-    _details(report, page)
+    _differences(report, page)
     return page.text()
 
 
 def escaped(text: str) -> str:
     """Return a text so that it is shown as it is, on one line, in a table, too; and that nobody is called by it."""
-    lines = [_escaped(line) for line in printable(text).splitlines()]
+    lines = [_escaped(line) for line in printable(text[: 2 * _LONG_TEXT]).splitlines()]
     return "<br>".join(line for line in lines if line)
 
 
@@ -106,7 +109,9 @@ def _failed(check: Check) -> str:
     name = " / ".join(part for part in (check.suite, check.name) if part)
     where = place(check.file, check.line)
     told = f"- **{escaped(name)}**" + (f" ({escaped(where)})" if where else "")
-    return f"{told}: {escaped(check.message)}" if check.message else told
+    first, _, rest = check.message.partition("\n")
+    more = f"<details><summary>more</summary>{escaped(rest)}</details>" if rest.strip() else ""
+    return (f"{told}: {escaped(first)}" if first else told) + more
 
 
 def _findings(findings: tuple[Finding, ...], page: _Page) -> None:
@@ -124,14 +129,11 @@ def _finding(finding: Finding) -> str:
 def _table(report: Report, page: _Page) -> None:
     if not report.rows:
         return
-    title = [
-        f"{LOOKS[status].mark} {number} {LOOKS[status].meaning}".strip()
-        for status, number in counts(cells_of(report)).items()
-        if LOOKS[status].mark
-    ]
+    found = counts(cells_of(report))
+    said = [f"{LOOKS[each].mark} {number} {LOOKS[each].meaning}" for each, number in found.items() if LOOKS[each].mark]
     folded = len(report.rows) > _MANY_ROWS or len(report.columns) > _MANY_COLUMNS
     size = f"{_count(len(report.rows), 'row')}, {_count(len(report.columns), 'column')}"
-    page.add("", "; ".join(title) or size, "")
+    page.add("", f"Of {_count(sum(found.values()), 'cell')}: {'; '.join(said)}." if said else size, "")
     if folded:
         page.add(f"<details><summary>The table: {size}</summary>", "")
     head = _row([report.corner, *report.columns])
@@ -165,22 +167,21 @@ def _cell(cell: Cell) -> str:
     return f"{mark} {escaped(cell.label)}".strip()
 
 
-def _details(report: Report, page: _Page) -> None:
-    changed = [detail for _key, detail in sorted(report.details.items()) if detail.changes]
-    blocks = list(dict.fromkeys(_detail(detail) for detail in changed))
-    if not blocks:
-        return
-    page.add("", f"<details><summary>What changes: {_count(len(blocks), 'difference')}</summary>", "")
-    page.items("differences", blocks)
-    page.lines += ["", "</details>"]
+def _differences(report: Report, page: _Page) -> None:
+    blocks = [_difference(each, kind) for each in differences(report) for kind in each.kinds]
+    if blocks:
+        page.add("", f"<details><summary>What changes: {_count(len(blocks), 'difference')}</summary>", "")
+        page.items("differences", blocks)
+        page.lines += ["", "</details>"]
 
 
-def _detail(detail: Detail) -> str:
-    sides = " → ".join(escaped(side) for side in (detail.before, detail.after) if side)
-    lines = [printable(line) for line in detail.changes]
+def _difference(difference: Difference, kind: Kind) -> str:
+    sides = " → ".join(f"**{escaped(side)}**" for side in (difference.before, difference.after) if side)
+    names = ", ".join(escaped(row) for row in kind.rows[:_MOST_NAMED])
+    more = f" and {len(kind.rows) - _MOST_NAMED} more" if len(kind.rows) > _MOST_NAMED else ""
+    lines = [printable(line) for line in kind.changes]
     fence = "`" * max(3, 1 + max(len(run) for run in re.findall("`*", "".join(lines))))
-    title = f"**{escaped(detail.title)}**" + (f": {sides}" if sides else "")
-    return "\n".join([title, "", f"{fence}diff", *lines, fence, ""])
+    return "\n".join([f"{sides} ({names}{more})", "", f"{fence}diff", *lines, fence, ""])
 
 
 def _count(number: int, thing: str) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from shim.report.model import Finding
 
 _NO_FILES = ("", "-", "standard input")
 # What XML 1.0 has no way to write; the other formats are better off without it, too.
@@ -24,6 +28,13 @@ def _escape(found: re.Match[str]) -> str:
 def place(file: str, line: int | None) -> str:
     """Return "pod.yaml:7", or as much of it as is known."""
     return ":".join(str(part) for part in (file, line) if part not in ("", None))
+
+
+def told(finding: Finding) -> str:
+    """Return a finding's subject and message, the subject once."""
+    if not finding.subject or finding.message.startswith(finding.subject):
+        return finding.message
+    return f"{finding.subject}: {finding.message}"
 
 
 def uri(file: str) -> str:

@@ -11,8 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from shim.report.model import Finding
-from shim.report.places import printable, uri
-from shim.report.rules import rule_of
+from shim.report.places import printable, told, uri
+from shim.report.rules import rule_of, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +41,7 @@ def log(report: Report) -> dict[str, Any]:
                 "tool": {
                     "driver": {
                         "name": "crishim",
-                        "semanticVersion": _version(),
+                        "version": _version(),
                         "rules": [_rule(name, findings) for name in names],
                     }
                 },
@@ -74,7 +74,7 @@ def _rule(name: str, findings: list[Finding]) -> dict[str, Any]:
     level = next(finding.level for finding in findings if finding.rule == name)
     return {
         "id": name,
-        "name": "".join(word.capitalize() for word in name.split("-")),
+        "name": title_of(name),
         "shortDescription": {"text": _text(rule.says)},
         "fullDescription": {"text": _text(f"{rule.says} {rule.help}")},
         "help": {"text": _text(rule.help)},
@@ -91,7 +91,7 @@ def _results(findings: list[Finding], names: list[str]) -> Iterable[dict[str, An
             "ruleId": finding.rule,
             "ruleIndex": names.index(finding.rule),
             "level": finding.level,
-            "message": {"text": _text(f"{finding.subject}: {finding.message}" if finding.subject else finding.message)},
+            "message": {"text": _text(told(finding))},
             **({"locations": [location]} if (location := _location(finding)) else {}),
             "partialFingerprints": {_FINGERPRINT: f"{print_}:{seen[print_]}"},
         }
@@ -111,15 +111,15 @@ def _location(finding: Finding) -> dict[str, Any]:
 
 def _fingerprint(finding: Finding) -> str:
     """Tell a finding apart from others, and know it again: neither its line nor its words count."""
-    told = "\0".join((finding.rule, uri(finding.file), finding.subject))
-    return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:32]
+    identity = "\0".join((finding.rule, uri(finding.file), finding.subject))
+    return hashlib.sha256(identity.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 def _invocation(report: Report) -> dict[str, Any]:
     if not report.interrupted:
         return {"executionSuccessful": True}
-    told = {"level": "error", "message": {"text": _text(f"interrupted: {report.interrupted}")}}
-    return {"executionSuccessful": False, "toolExecutionNotifications": [told]}
+    notice = {"level": "error", "message": {"text": _text(f"interrupted: {report.interrupted}")}}
+    return {"executionSuccessful": False, "toolExecutionNotifications": [notice]}
 
 
 def _text(text: str) -> str:

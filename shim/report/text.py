@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Protocol
 
 from shim.report.model import Cell
-from shim.report.places import place
+from shim.report.places import place, told
 from shim.report.status import LOOKS, cells_of, counts
 
 if TYPE_CHECKING:
@@ -177,8 +177,8 @@ def _legend(report: Report, terminal: Terminal) -> list[str]:
 
 def _finding(finding: Finding, terminal: Terminal) -> list[str]:
     word, colour = _LEVELS[finding.level]
-    where = ": ".join(part for part in (place(finding.file, finding.line), finding.subject) if part)
-    said = f"{where}: {finding.message}" if where else finding.message
+    where = place(finding.file, finding.line)
+    said = f"{where}: {told(finding)}" if where else told(finding)
     first, *rest = terminal.wrapped(f"{said} [{finding.rule}]", len(word) + 2, dim_from=len(said))
     return [f"{terminal.style(word, colour, 'bold')}: {first}", *(" " * (len(word) + 2) + line for line in rest)]
 

@@ -57,7 +57,7 @@ class Browser:
     """One session. Methods are called as the protocol's commands."""
 
     def __init__(self, port: int) -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
         self._session = ""
 
     def start(self, chromium: str, profile: str) -> None:
@@ -69,6 +69,7 @@ class Browser:
     def close(self) -> None:
         if self._session:
             self._ask("DELETE", self._session)
+        self._connection.close()
 
     def go(self, path: Path) -> None:
         self._command("url", {"url": path.as_uri()})
@@ -107,8 +108,8 @@ class Browser:
         self.cdp("Emulation.setEmulatedMedia", media=name)
 
     def printed(self) -> bytes:
-        """Print the page and return the PDF."""
-        return base64.b64decode(self._command("print", {"background": True, "orientation": "landscape"}))
+        """Print the page and return the PDF. The protocol's own command gives up after ten seconds; this one waits."""
+        return base64.b64decode(self.cdp("Page.printToPDF", printBackground=True, preferCSSPageSize=True)["data"])
 
     def screenshot(self) -> bytes:
         return base64.b64decode(self._command("screenshot", None))

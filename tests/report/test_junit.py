@@ -123,6 +123,14 @@ def test_a_failure_says_where_and_what() -> None:
     assert root[0].get("file") == "exp.yaml"
 
 
+def test_a_release_in_a_name_makes_no_packages() -> None:
+    """Jenkins takes what stands before the last dot for a package."""
+    root = read(Report(verb="skew run", title="t", checks=(check("upgrade runtime to 2.0.9", "x"),)))
+    case = root.find(".//testcase")
+    assert case is not None
+    assert case.attrib["classname"].rpartition(".")[0::2] == ("crishim.skew-run", "upgrade runtime to 2_0_9")
+
+
 def test_what_xml_cannot_write_is_an_escape() -> None:
     root = read(Report(verb="v", title="t", checks=(check(CONTROL, CONTROL, CONTROL),)))
     assert root[0].get("name") == "esc \\x1b nul \\x00 half \\ud800 none \\ufffe"

@@ -79,6 +79,11 @@ def test_the_facts_refuse_what_the_standard_refuses() -> None:
     assert not VALIDATOR.is_valid(log)
 
 
+def test_a_subject_is_told_once() -> None:
+    found = results(of(finding(subject="shop/web", message="shop/web fails"), finding(subject="a", message="m")))
+    assert [result["message"]["text"] for result in found] == ["shop/web fails", "a: m"]
+
+
 def test_a_finding_stands_where_it_was_found() -> None:
     (result,) = results(of(finding(file="deploy/shop.yaml", line=17, subject="shop/web")))
     (location,) = result["locations"]
@@ -161,11 +166,16 @@ def test_a_message_is_no_template_and_no_link() -> None:
 
 
 def test_every_kind_of_finding_has_a_help_text() -> None:
-    log = json.loads(render(of(*(finding(rule=rule) for rule in [*RULES, "of-another-kind"]))))
+    kinds = [*RULES, "CreateContainerError", "of-another-kind"]
+    log = json.loads(render(of(*(finding(rule=rule) for rule in kinds))))
     rules = log["runs"][0]["tool"]["driver"]["rules"]
-    assert [rule["id"] for rule in rules] == [*RULES, "of-another-kind"]
+    assert [rule["id"] for rule in rules] == kinds
     assert all(rule["help"]["text"] and rule["shortDescription"]["text"].endswith(".") for rule in rules)
-    assert rules[-1]["shortDescription"]["text"] == "Of another kind."
+    assert [rule["shortDescription"]["text"] for rule in rules[-2:]] == [
+        "A pod or container is refused: CreateContainerError.",
+        "Of another kind.",
+    ]
+    assert [rule["name"] for rule in rules[-2:]] == ["CreateContainerError", "OfAnotherKind"]
 
 
 def test_what_was_cut_short_was_no_success() -> None:

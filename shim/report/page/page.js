@@ -135,14 +135,9 @@
     bring(cell);
   }
 
-  // Scroll the table until a cell is not behind the head or the first column.
+  // Scroll until a cell is seen, and not behind the head or the first column.
   function bring(cell) {
-    const box = grid.parentElement, at = cell.getBoundingClientRect(), frame = box.getBoundingClientRect();
-    const left = frame.left + heads[0].offsetWidth + 6, top = frame.top + grid.tHead.offsetHeight + 6;
-    if (at.left < left) box.scrollLeft -= left - at.left;
-    else if (at.right > frame.right - 8) box.scrollLeft += at.right - frame.right + 8;
-    if (at.top < top) box.scrollTop -= top - at.top;
-    else if (at.bottom > frame.bottom - 8) box.scrollTop += at.bottom - frame.bottom + 8;
+    grid.parentElement.style.scrollPadding = `${grid.tHead.offsetHeight + 6}px 8px 8px ${heads[0].offsetWidth + 6}px`;
     cell.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
@@ -257,4 +252,5 @@
   }
 
   enter(rows[0].cells[1]);
+  if (only.checked || search.value) filter();
 })();
