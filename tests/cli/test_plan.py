@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -366,6 +367,15 @@ def test_on_a_terminal_it_fits_80_columns(colour: bool, monkeypatch: pytest.Monk
     assert [line for line in lines if len(line) > 80 and path not in line] == []
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C reaches programs that are started, even where the tests themselves run in the background without it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_what_was_read_is_delivered_when_it_is_interrupted(here: Path) -> None:
     many = [pod(f"p-{number}", app=DEFAULT, note={"x": "y" * 4000}) for number in range(3000)]
     text = listed(many).encode()
