@@ -29,8 +29,7 @@ DEFAULT = {"seccompProfile": {"type": "RuntimeDefault"}}
 AUDIT = {"seccompProfile": {"type": "Localhost", "localhostProfile": "audit.json"}}
 NO_NAME = {"seccompProfile": {"type": "Localhost", "localhostProfile": ""}}
 STATIC = {"annotations": {"kubernetes.io/config.source": "file"}}
-IO_URING = "- io_uring_enter, io_uring_register, io_uring_setup"
-SIGNED = re.compile(r"[-+~] [\w, ]*?\w(?= where| \(|$)")  # what is before the arguments and the errno of a change
+IO_URING = ("- io_uring_enter", "- io_uring_register", "- io_uring_setup")
 
 
 def side(root: object, kubelet: str, runtime: str, **settings: Any) -> Side:
@@ -140,11 +139,11 @@ def test_when_a_container_changes(
             "containerd#9320: io_uring goes with 2.0, and the patch release 2.0.9 closed AF_ALG (containerd#13407)",
             "1.7.27",
             "2.0.9",
-            (IO_URING, "- socket"),
+            (*IO_URING, "- socket"),
             (),
             ("socket(AF_ALG)", "io_uring"),
         ),
-        ("before 2.0.9 it had not", "1.7.27", "2.0.8", (IO_URING,), (), ("io_uring",)),
+        ("before 2.0.9 it had not", "1.7.27", "2.0.8", IO_URING, (), ("io_uring",)),
         ("never closed on the 2.1 branch", "2.0.9", "2.1.9", ("+ socket",), ("socket(AF_ALG)",), ()),
         ("2.3.0 is older than 2.2.4", "2.2.4", "2.3.0", ("+ socket",), ("socket(AF_ALG)",), ()),
         ("closed in 2.3.1 (containerd#13409)", "2.2.4", "2.3.1", (), (), ()),
@@ -163,12 +162,18 @@ def test_what_a_runtime_upgrade_gives_and_takes(
     old, new = (side(tmp_path, "1.36.3", f"containerd {each}") for each in (before, after))
     found = effect(old, new, pod(DEFAULT))
     assert found.verdict == ("next" if changes else "same"), why
-    assert [SIGNED.findall(line)[0] for line in found.changes] == list(changes), why
+    assert calls(found.changes) == set(changes), why
     assert (found.lost, found.won) == (lost, won), why
     assert found.restarted is None  # containers outlive their runtime's restart
     assert (found.less, found.more) == (bool(lost), bool(won))
     if lost:
         assert any("containerd#13327" in step.source for step in found.facts)
+
+
+def calls(lines: tuple[str, ...]) -> set[str]:
+    """Return the calls that changes name, each with its sign, without arguments and errno."""
+    bare = (re.sub(r"\([^)]*\)", "", line) for line in lines)
+    return {f"{line[0]} {call.split(' where ')[0].strip()}" for line in bare for call in line[2:].split(", ")}
 
 
 def test_a_profile_that_is_missing_on_the_new_node_is_named(tmp_path: Path) -> None:
