@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from runtimes import profile
 from runtimes.oci import ALLOW
 from runtimes.verdict import comparison
 
 if TYPE_CHECKING:
     from runtimes.facts import Fact
+    from runtimes.model import RuntimeModel
     from runtimes.oci import Arg, Syscall
     from runtimes.profile import Rule
     from runtimes.release import Release
@@ -60,6 +63,17 @@ def profile_changes(rules: Iterable[Rule], old: Release, new: Release) -> Iterat
             yield Change("profile", rule.rule, what, f"{_rule(rule)}: {names}{condition(there.args)}", rule.source)
             continue
         yield from _name_changes(rule, before, after)
+
+
+def rules_of(model: RuntimeModel) -> tuple[Rule, ...]:
+    """Return the rules of a family's default profile, () where it keeps none in the form that we share."""
+    package = type(model).__module__
+    while package and not hasattr(sys.modules[package], "__path__"):
+        package = package.rpartition(".")[0]
+    try:
+        return profile.load(package) if package else ()
+    except FileNotFoundError:
+        return ()
 
 
 def _name_changes(rule: Rule, before: Syscall, after: Syscall) -> Iterator[Change]:

@@ -46,19 +46,9 @@ def facts_of(name: str) -> Facts:
 
 def profile_of(name: str) -> tuple[Rule, ...]:
     """Return the rules of a component's default profile, () where it keeps none in the form that we share."""
-    import sys
+    from shim.changes import rules_of
 
-    from runtimes import profile
-
-    if name == KUBELET:
-        return ()
-    package = type(model_of(name)).__module__
-    while package and not hasattr(sys.modules[package], "__path__"):
-        package = package.rpartition(".")[0]
-    try:
-        return profile.load(package) if package else ()
-    except FileNotFoundError:
-        return ()
+    return () if name == KUBELET else rules_of(model_of(name))
 
 
 def model_of(name: str) -> RuntimeModel:

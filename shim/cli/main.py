@@ -15,6 +15,7 @@ VERBS = {
     "node": ("shim.cli.node", "show or change the node of a running server"),
     "skew": ("shim.cli.skew", "rehearse upgrades, flags and restarts: who changes, when, and why"),
     "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
+    "plan": ("shim.cli.plan", "say what an upgrade of a cluster's nodes does to the pods on them"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "profile": ("shim.cli.profile", "print the built-in profile of a release, or its audit variant"),
     "matrix": ("shim.cli.matrix", "say what pods would get under many kubelets, runtimes and settings"),

@@ -38,12 +38,17 @@ _WORDS = {
 }
 
 
+class NoPods(BadInput):
+    """A file that is right and has no pods in it."""
+
+
 def pods(text: str | bytes, where: str) -> list[Pod]:
     """Return every pod of a file, in its order. `where` names the file.
 
     Takes a Pod, a List of anything, several documents, a workload with a pod template, and what `kubectl get -o json`
     and `-o yaml` print. Objects of other kinds beside them are passed over. A key that stands twice is refused in YAML;
-    in JSON the last one counts, as it does for the API server. Raises `BadInput` with file, line and field.
+    in JSON the last one counts, as it does for the API server. Raises `BadInput` with file, line and field;
+    `NoPods` where there is none.
     """
     text = _decoded(text, where)
     found: list[Pod] = []
@@ -57,7 +62,7 @@ def pods(text: str | bytes, where: str) -> list[Pod]:
     if found or any(workload.is_list(kind) for kind in kinds):
         return found
     what = f"there is no pod in it, only {' and '.join(dict.fromkeys(kinds))}" if kinds else "there is nothing in it"
-    raise BadInput(what, where=where, right=f"{', '.join(KINDS)}, or a List of them")
+    raise NoPods(what, where=where, right=f"{', '.join(KINDS)}, or a List of them")
 
 
 def line(text: str | bytes, where: str, origin: Origin, field: str = "") -> int | None:
@@ -140,13 +145,17 @@ def _without_others(document: str, text: str, where: str, fault: msgspec.Validat
             raise _fault(fault, text, Origin(where)) from None
         return Object(api_version=head.api_version, kind=head.kind)
     items = tuple(
-        _item(raw, text, Origin(where, path=f"items[{index}]"), head.kind or "")
+        item(raw, text, Origin(where, path=f"items[{index}]"), head.kind or "")
         for index, raw in enumerate(head.items or ())
     )
     return Object(api_version=head.api_version, kind=head.kind, items=items)
 
 
-def _item(raw: msgspec.Raw, text: str, origin: Origin, listed: str) -> Item:
+def item(raw: msgspec.Raw, text: str, origin: Origin, listed: str) -> Item:
+    """Decode one item of a list whose items are `listed`, such as "PodList". One without pods may have any shape.
+
+    `text` is where the item stands, and `origin` how it is found there. Raises `BadInput`, with the line in that text.
+    """
     try:
         return msgspec.json.decode(raw, type=Item)
     except msgspec.ValidationError as fault:

@@ -162,12 +162,22 @@ class PodSpec(Part, frozen=True):
     hostname: str | None = None
     os: OS | None = None
     restart_policy: str | None = None
+    runtime_class_name: str | None = None
     termination_grace_period_seconds: int | None = None
 
     @property
     def profile(self) -> Field | None:
         """The pod's own seccompProfile."""
         return self.security_context.seccomp_profile if self.security_context else None
+
+
+class Reference(Part, frozen=True):
+    """One of the objects that a pod belongs to."""
+
+    api_version: str | None = None
+    kind: str | None = None
+    name: str | None = None
+    controller: bool | None = None
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -189,7 +199,10 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Pod(msgspec.Struct, frozen=True):
-    """One pod, with the names it goes by. `uid` is "" where the manifest has none."""
+    """One pod, with the names it goes by. `uid` is "" where the manifest has none, `node` where no node has it yet.
+
+    `controller` is the object that made it, None for a pod of its own; `ended` says that it is over, and not run again.
+    """
 
     name: str
     namespace: str
@@ -198,6 +211,9 @@ class Pod(msgspec.Struct, frozen=True):
     annotations: dict[str, str]
     spec: PodSpec
     origin: Origin
+    node: str = ""
+    controller: Reference | None = None
+    ended: bool = False
 
     def __str__(self) -> str:
         """As people name it: namespace/name."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from runtimes.errors import BadInput
-from shim.kubelet.pod import Origin, Part, Pod, PodSpec
+from shim.kubelet.pod import Origin, Part, Pod, PodSpec, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ class Metadata(Part, frozen=True):
     uid: str | None = None
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
+    owner_references: tuple[Reference, ...] | None = None
 
 
 class Template(Part, frozen=True):
@@ -48,6 +49,13 @@ class Spec(PodSpec, frozen=True):
 
     template: Template | None = None
     job_template: JobTemplate | None = None
+    node_name: str | None = None
+
+
+class Status(Part, frozen=True):
+    """`status` of a pod."""
+
+    phase: str | None = None
 
 
 class Head(Part, frozen=True):
@@ -69,12 +77,16 @@ class Item(Head, frozen=True):
     metadata: Metadata | None = None
     spec: Spec | None = None
     template: Template | None = None
+    status: Status | None = None
 
 
 class Object(Item, frozen=True):
     """A document: such an object, or a list of them."""
 
     items: tuple[Item, ...] | None = None
+
+
+_ENDED = ("Succeeded", "Failed")
 
 
 class Kind(NamedTuple):
@@ -115,8 +127,12 @@ def pods(found: Object, origin: Origin) -> Iterator[Pod]:
         for index, item in enumerate(found.items or ()):
             if typed and not item.kind:
                 item = msgspec.structs.replace(item, kind=typed, api_version=found.api_version)  # noqa: PLW2901
-            place = msgspec.structs.replace(origin, path=f"items[{index}]", line=None)
-            yield from _pods(item, _kind(item, place), place)
+            yield from item_pods(item, msgspec.structs.replace(origin, path=f"items[{index}]", line=None))
+
+
+def item_pods(found: Item, origin: Origin) -> Iterator[Pod]:
+    """Yield the pods of one item of a list. `origin` says where that stands."""
+    yield from _pods(found, _kind(found, origin), origin)
 
 
 def _pods(found: Item, kind: str, origin: Origin) -> Iterator[Pod]:
@@ -142,6 +158,9 @@ def _pod(found: Item, kind: str, origin: Origin) -> Pod:
     metadata = own if template is None else template.metadata or Metadata()
     spec = found.spec if template is None else template.spec
     name = own.name or own.generate_name or ""
+    node = own_spec.node_name if template is None and (own_spec := found.spec) else None
+    if node is not None:  # the spec is without it, so that pods of one template have equal ones
+        spec = msgspec.structs.replace(spec, node_name=None)  # type: ignore[type-var]  # there is one then
     return Pod(
         name=name + KINDS[kind].suffix if name else "",
         namespace=own.namespace or "default",
@@ -152,7 +171,15 @@ def _pod(found: Item, kind: str, origin: Origin) -> Pod:
         origin=msgspec.structs.replace(
             origin, kind=kind, group=_group(found.api_version), name=own.name or "", template=KINDS[kind].path
         ),
+        node=node or "",
+        controller=_controller(own) if template is None else None,
+        ended=kind == "Pod" and found.status is not None and found.status.phase in _ENDED,
     )
+
+
+def _controller(own: Metadata) -> Reference | None:
+    """Return the one owner that takes care of a pod; others only have it deleted with them."""
+    return next((each for each in own.owner_references or () if each.controller), None)
 
 
 def _template(found: Item, kind: str) -> Template | None:

@@ -20,7 +20,7 @@ import yaml
 from runtimes.errors import BadInput
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 _Parser: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 500
@@ -182,13 +182,20 @@ def plain(word: str) -> str | int | float | bool | None:
 
 def line_of(text: str, document: int, path: str) -> int | None:
     """Return the line on which a path of a document ("spec.containers[0].name") stands, or the part of it there is."""
+    return lines_of(text, [(document, path)])[0]
+
+
+def lines_of(text: str, places: Sequence[tuple[int, str]]) -> list[int | None]:
+    """Return the lines of several paths, each with the number of its document, in one reading of the text."""
     try:
         nodes = list(yaml.compose_all(text, Loader=_Parser))
     except yaml.YAMLError:
-        return None
-    if not 0 < document <= len(nodes) or nodes[document - 1] is None:
-        return None
-    node: yaml.Node = nodes[document - 1]
+        return [None] * len(places)
+    there = dict(enumerate(nodes, 1))
+    return [_line(node, path) if (node := there.get(document)) is not None else None for document, path in places]
+
+
+def _line(node: yaml.Node, path: str) -> int:
     found: int = node.start_mark.line + 1
     for name, index in _STEP.findall(path):
         if isinstance(node, yaml.MappingNode) and name:

@@ -103,7 +103,7 @@ def made(
 def _named(section: dict[str, Any] | None, capabilities: tuple[str, ...], cri: Cri, build: Build) -> tuple[Kind, str]:
     if section is None:
         return "Unconfined", ""
-    path = _file(cri)
+    path = localhost_file(cri)
     if path:
         return "Localhost", path
     if digest(section) == _default(build, capabilities):
@@ -111,8 +111,8 @@ def _named(section: dict[str, Any] | None, capabilities: tuple[str, ...], cri: C
     return "custom", ""
 
 
-def _file(cri: Cri) -> str:
-    """Return the file that a request names, the message before the string."""
+def localhost_file(cri: Cri) -> str:
+    """Return the file that a request names, the message before the string; "" where it names none."""
     if cri.seccomp is not None:
         return cri.seccomp.localhost_ref if cri.seccomp.profile_type == "Localhost" else ""
     return cri.seccomp_profile_path.removeprefix(_LOCALHOST) if _LOCALHOST in cri.seccomp_profile_path else ""
