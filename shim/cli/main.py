@@ -14,6 +14,7 @@ VERBS = {
     "explain": ("shim.cli.explain", "say which seccomp section the containers of a pod would get, and why"),
     "node": ("shim.cli.node", "show or change the node of a running server"),
     "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
+    "diff": ("shim.cli.diff", "say what a container gains and loses between two releases, or two nodes"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "profile": ("shim.cli.profile", "print the built-in profile of a release, or its audit variant"),
     "releases": ("shim.cli.releases", "list the known releases of a component"),

@@ -211,16 +211,26 @@ def _range(name: str, first: int, last: int) -> str:
     return f"{name} <= {last}" if first == 0 else f"{first} <= {name} <= {last}"
 
 
-def lines(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Say changes in lines: "+ socket(AF_ALG)", "- clone3 (ENOSYS)"; those that are alike in one line."""
+def lines(changes: Iterable[Change], most: int | None = None) -> tuple[str, ...]:
+    """Say changes in lines: "+ socket(AF_ALG)", "- clone3 (ENOSYS)"; those that are alike in one line.
+
+    Of a line's calls not more than `most` are named, and the others are counted.
+    """
     signs = {"gained": "+", "lost": "-", "other": "~"}
     alike: dict[tuple[Direction, str], list[str]] = {}
     for each in changes:
-        alike.setdefault((each.direction, _outcome(each)), []).append(_called(each))
+        alike.setdefault((each.direction, _outcome(each)), []).append(call(each))
     return tuple(
-        f"{signs[direction]} {', '.join(calls)}" + (f" ({outcome})" if outcome else "")
+        f"{signs[direction]} {some(calls, most)}" + (f" ({outcome})" if outcome else "")
         for (direction, outcome), calls in sorted(alike.items(), key=lambda item: list(signs).index(item[0][0]))
     )
+
+
+def some(words: Iterable[str], most: int | None) -> str:
+    """Return words in a row: the first of them, and how many more there are than `most`."""
+    every = list(words)
+    rest = len(every) - most if most is not None else 0
+    return f"{', '.join(every[:most])} and {rest} more" if rest > 1 else ", ".join(every)
 
 
 def _outcome(change: Change) -> str:
@@ -235,5 +245,6 @@ def _shown(verdict: Verdict) -> str:
     return verdict.action + (f" {verdict.errno}" if verdict.errno is not None else "")
 
 
-def _called(change: Change) -> str:
+def call(change: Change) -> str:
+    """Name the calls of a change: "socket(AF_ALG)", "everything else"."""
     return "everything else" if change.syscall == EVERYTHING_ELSE else called(change.syscall, change.where)

@@ -109,7 +109,8 @@ PUBLISHED = [
     ("AF_ALG was closed in 1.7.32 on the old branch",
      "containerd@1.7.31", "containerd@1.7.32", {}, {"- socket(AF_ALG) (EPERM)"}),
     ("AF_VSOCK was closed in 1.7.0: containerd#7442",
-     "containerd@1.6.9", "containerd@1.7.0", {}, {"- socket(AF_VSOCK) (EPERM)", "+ ..., process_vm_readv, process_vm_writev"}),
+     "containerd@1.6.9", "containerd@1.7.0", {},
+     {"- socket(AF_VSOCK) (EPERM)", "+ ..., process_vm_readv, process_vm_writev"}),
     ("io_uring left the profile in 2.0.0: containerd#9320",
      "containerd@1.7.24", "containerd@2.0.0", {}, {"- io_uring_enter, io_uring_register, io_uring_setup (EPERM)"}),
     ("clone3 answers ENOSYS from 1.4.10 on, so that a libc falls back: containerd#6014",
@@ -146,7 +147,7 @@ PUBLISHED = [
 def test_what_was_published_about_releases_is_what_the_lines_say(
     description: str, before: str, after: str, where: dict[str, Any], expected: set[str]
 ) -> None:
-    """Sources: what is named, and both families' own files at these tags. "..." stands for others, or for other lines."""
+    """Sources: what is named, and both families' own files at these tags. "..." stands for other calls or lines."""
     said = lines(compare(section_of(before, **where), section_of(after, **where)))
     for line in expected:
         pattern = re.escape(line).replace(re.escape("..."), ".+")
