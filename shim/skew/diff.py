@@ -16,6 +16,7 @@ from runtimes.capabilities import KERNEL_CAPABILITIES
 from runtimes.errors import BadInput, Refused
 from runtimes.host import Host
 from runtimes.release import Release
+from runtimes.verdict import Verdict
 from shim.builtin import builtin_profile
 from shim.changes import Change as FactChange
 from shim.changes import fact_changes
@@ -33,6 +34,7 @@ GROUPS = ("decision", "api", "configuration", "agent")  # of the facts that have
 
 _DEFAULT, _NONE, _ALL = "default", "none", "ALL"
 _WORDS = {_DEFAULT: "the default capabilities", _NONE: "no capability", _ALL: "all capabilities"}
+_DENIED = Verdict("denied")
 _SIGNS = "+-~"
 _FEW = 5  # calls that a summary names
 
@@ -145,7 +147,7 @@ def _blocks(
     there: dict[Change, list[Place]] = {}
     for place in everywhere:
         for change in compare(before[place], after[place]):
-            there.setdefault(change, []).append(place)
+            there.setdefault(told(change), []).append(place)
     together: dict[frozenset[Place], list[Change]] = {}
     for change, places in there.items():
         together.setdefault(frozenset(places), []).append(change)
@@ -154,6 +156,11 @@ def _blocks(
         Block(_where(places, everywhere), USUAL in places, tuple(sorted(changes)), tuple(_lines(changes, sources)))
         for places, changes in ordered
     )
+
+
+def told(change: Change) -> Change:
+    """Leave out what a line does not tell: with which error something was denied that is allowed now."""
+    return msgspec.structs.replace(change, before=_DENIED) if change.direction == "gained" else change
 
 
 def _importance(places: frozenset[Place], changes: list[Change]) -> tuple[bool, bool, int, list[Change]]:

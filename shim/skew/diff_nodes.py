@@ -46,22 +46,22 @@ _PROBES = """
 apiVersion: v1
 kind: Pod
 metadata: {name: says-nothing}
-spec: {containers: [{name: c, image: i}]}
+spec: {containers: [{name: app, image: i}]}
 ---
 apiVersion: v1
 kind: Pod
 metadata: {name: asks-for-RuntimeDefault}
-spec: {containers: [{name: c, image: i, securityContext: {seccompProfile: {type: RuntimeDefault}}}]}
+spec: {containers: [{name: app, image: i, securityContext: {seccompProfile: {type: RuntimeDefault}}}]}
 ---
 apiVersion: v1
 kind: Pod
 metadata: {name: asks-for-Unconfined}
-spec: {containers: [{name: c, image: i, securityContext: {seccompProfile: {type: Unconfined}}}]}
+spec: {containers: [{name: app, image: i, securityContext: {seccompProfile: {type: Unconfined}}}]}
 ---
 apiVersion: v1
 kind: Pod
 metadata: {name: privileged}
-spec: {containers: [{name: c, image: i, securityContext: {privileged: true}}]}
+spec: {containers: [{name: app, image: i, securityContext: {privileged: true}}]}
 """
 
 

@@ -72,12 +72,12 @@ def test_nodes_are_compared_by_their_settings_and_by_containers_of_each_kind(
     assert code == 3
     assert "No manifest was given: these containers are made up, one of each kind." in lines
     assert "  kubelet.seccompDefault: false -> true" in lines
-    at = lines.index("default/says-nothing c")
+    at = lines.index("default/says-nothing app")
     assert lines[at + 1 : at + 3] == [
         "  Unconfined -> RuntimeDefault of containerd 2.3.4",
         "  - everything else (EPERM)",
     ]
-    assert "default/asks-for-Unconfined c, default/privileged c" in lines
+    assert "default/asks-for-Unconfined app, default/privileged app" in lines
 
 
 def test_nodes_are_compared_by_the_manifests_that_are_given(capsys: pytest.CaptureFixture[str]) -> None:
