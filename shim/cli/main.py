@@ -10,15 +10,16 @@ import sys
 VERSION = "0.1.0"
 
 VERBS = {
-    "serve": ("shim.cli.serve", "serve the CRI on a unix socket, as a node would"),
     "explain": ("shim.cli.explain", "say which seccomp section the containers of a pod would get, and why"),
-    "node": ("shim.cli.node", "show or change the node of a running server"),
-    "skew": ("shim.cli.skew", "rehearse upgrades, flags and restarts: who changes, when, and why"),
-    "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
+    "diff": ("shim.cli.diff", "say what a container gains and loses between two releases, or two nodes"),
+    "matrix": ("shim.cli.matrix", "say what pods would get under many kubelets, runtimes and settings"),
     "plan": ("shim.cli.plan", "say what an upgrade of a cluster's nodes does to the pods on them"),
+    "skew": ("shim.cli.skew", "rehearse upgrades, flags and restarts: who changes, when, and why"),
+    "serve": ("shim.cli.serve", "serve the CRI on a unix socket, as a node would"),
+    "node": ("shim.cli.node", "show or change the node of a running server"),
+    "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "profile": ("shim.cli.profile", "print the built-in profile of a release, or its audit variant"),
-    "matrix": ("shim.cli.matrix", "say what pods would get under many kubelets, runtimes and settings"),
     "releases": ("shim.cli.releases", "list the known releases of a component"),
 }
 

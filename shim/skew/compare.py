@@ -9,12 +9,16 @@ from __future__ import annotations
 import errno
 import functools
 import itertools
-from typing import TYPE_CHECKING, Any, Literal
+import math
+import operator
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
+from runtimes.errors import CapacityExceeded
 from runtimes.oci import ALLOW, ERRNO
 from runtimes.verdict import MASKED, Filter, Verdict, comparison, filter_of, holds, opposite
+from shim.skew.constants import called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,10 +26,11 @@ if TYPE_CHECKING:
     from runtimes.oci import Arg
 
 Direction = Literal["gained", "lost", "other"]
+Point: TypeAlias = tuple[tuple[int, int], ...]  # arguments of a call: index and value
 
 EVERYTHING_ELSE = "*"  # whatever both sections leave to their default
 _LARGEST = (1 << 64) - 1
-_MOST_POINTS = 4096  # of one call; no profile that was ever published comes near
+_MOST_POINTS = 1024  # of one call; clone in CRI-O's profile has 128, and no published one is known to have more
 
 
 class Change(msgspec.Struct, frozen=True, order=True):
@@ -75,7 +80,9 @@ def more_confined(changes: Iterable[Change]) -> bool:
 
 
 def _of_call(name: str, old: Filter, new: Filter) -> Iterator[Change]:
-    conditions = tuple(dict.fromkeys((*old.conditions(name), *new.conditions(name))))
+    if old.rules(name) == new.rules(name):
+        return
+    conditions = tuple(sorted({*old.conditions(name), *new.conditions(name)}, key=_in_order))
     pairs = {point: (old.of(name, dict(point)), new.of(name, dict(point))) for point in _points(conditions)}
     for pair in dict.fromkeys(pairs.values()):
         before, after = pair
@@ -86,79 +93,144 @@ def _of_call(name: str, old: Filter, new: Filter) -> Iterator[Change]:
         yield Change(name, where, before, after)
 
 
-def _points(conditions: tuple[Arg, ...]) -> list[tuple[tuple[int, int], ...]]:
-    """Return arguments of which at least one is on either side of every comparison."""
-    values: dict[int, dict[int, None]] = {}
+def _in_order(arg: Arg) -> tuple[int, str, int, int]:
+    return arg.index, arg.op, arg.value, arg.value_two
+
+
+def _points(conditions: tuple[Arg, ...]) -> list[Point]:
+    """Return arguments of every kind that the comparisons tell apart, one each. Raises `CapacityExceeded`."""
+    arguments: dict[int, list[Arg]] = {}
     for arg in conditions:
-        values.setdefault(arg.index, {0: None}).update(dict.fromkeys(_around(arg)))
-    choices = [[(index, value) for value in sorted(found)] for index, found in sorted(values.items())]
-    return list(itertools.islice(itertools.product(*choices), _MOST_POINTS))
+        arguments.setdefault(arg.index, []).append(arg)
+    choices = [[(index, value) for value in _values(found)] for index, found in sorted(arguments.items())]
+    if math.prod(map(len, choices)) > _MOST_POINTS:
+        raise CapacityExceeded(f"the rules of a call tell more than {_MOST_POINTS} kinds of arguments apart")
+    return list(itertools.product(*choices))
 
 
-def _around(arg: Arg) -> Iterator[int]:
-    if arg.op == MASKED:
-        bits = [1 << bit for bit in range(64) if arg.value >> bit & 1]
-        yield from (arg.value_two, arg.value_two ^ arg.value, *(arg.value_two ^ bit for bit in bits))
-    else:
-        yield from (value for value in (arg.value - 1, arg.value, arg.value + 1) if 0 <= value <= _LARGEST)
+def _values(conditions: list[Arg]) -> list[int]:
+    """Return values of one argument in their order, the least one that was found of each kind."""
+    masks = [arg for arg in conditions if arg.op == MASKED]
+    edges = {0, *(arg.value + step for arg in conditions if arg.op != MASKED for step in (-1, 0, 1))}
+    values = {value for value in edges if 0 <= value <= _LARGEST}
+    bits = functools.reduce(operator.or_, (arg.value for arg in masks), 0)
+    values |= {value & ~bits | pattern for value in tuple(values) for pattern in _patterns(masks)}
+    kinds: dict[tuple[bool, ...], int] = {}
+    for value in sorted(values):
+        kinds.setdefault(tuple(holds(arg, value) for arg in conditions), value)
+    return sorted(kinds.values())
 
 
-def _described(
-    conditions: tuple[Arg, ...], there: list[tuple[tuple[int, int], ...]], every: list[tuple[tuple[int, int], ...]]
-) -> str:
-    """Say for which arguments something holds, given points where it does, among all that were tried."""
+def _patterns(masks: list[Arg]) -> list[int]:
+    """Return bits that meet and miss masks in every way: those that the same masks look at go together."""
+    together: dict[tuple[bool, ...], int] = {}
+    for bit in (1 << at for at in range(64)):
+        looked_at = tuple(bool(arg.value & bit) for arg in masks)
+        if any(looked_at):
+            together[looked_at] = together.get(looked_at, 0) | bit
+    choices = []
+    for looked_at, bits in together.items():
+        wanted = {arg.value_two & bits for arg, looks in zip(masks, looked_at, strict=True) if looks}
+        choices.append(wanted | set(itertools.islice((some for some in _some(bits) if some not in wanted), 1)))
+    if math.prod(map(len, choices)) > _MOST_POINTS:
+        raise CapacityExceeded(f"the rules of a call tell more than {_MOST_POINTS} kinds of an argument apart")
+    return [functools.reduce(operator.or_, some, 0) for some in itertools.product(*choices)]
+
+
+def _some(bits: int) -> Iterator[int]:
+    """Yield the numbers that have no other bits, each once."""
+    some = bits
+    while some:
+        yield some
+        some = (some - 1) & bits
+    yield 0
+
+
+def _described(conditions: tuple[Arg, ...], there: list[Point], every: list[Point]) -> str:
+    """Say for which arguments something holds, given points where it does, among all kinds that there are."""
     if len({arg.index for arg in conditions}) == 1 and all(arg.op != MASKED for arg in conditions):
-        return _ranges(conditions[0].index, [point[0][1] for point in there], [point[0][1] for point in every])
-    found = set(there)
-    for arg in conditions:  # one comparison says it, or its opposite does
-        meeting = {point for point in every if holds(arg, dict(point)[arg.index])}
-        if meeting == found:
-            return comparison(arg)
-        if set(every) - meeting == found:
-            return opposite(arg)
-    met = {tuple(holds(arg, dict(point)[arg.index]) for arg in conditions) for point in there}
-    alternatives = (
-        " and ".join(
-            comparison(arg) if truth else opposite(arg) for arg, truth in zip(conditions, signature, strict=True)
-        )
-        for signature in sorted(met, reverse=True)
+        return _ranges(conditions, set(there))
+    kinds, wanted = ({_kind(conditions, point) for point in points} for points in (every, there))
+    alternatives: list[tuple[int, int]] = []
+    for bit in (1 << at for at in range(len(conditions))):  # one comparison says it, or its opposite does
+        for value in (bit, 0):
+            if {kind for kind in kinds if kind & bit == value} == wanted:
+                return _said(conditions, bit, value)
+    for kind in sorted(wanted):
+        if not any(kind & care == value for care, value in alternatives):
+            alternatives.append(_fewest(kind, len(conditions), kinds - wanted))
+    return " or ".join(_said(conditions, care, value) for care, value in alternatives)
+
+
+def _kind(conditions: tuple[Arg, ...], point: Point) -> int:
+    """Return which comparisons hold at a point, a bit for each."""
+    given = dict(point)
+    return sum(1 << at for at, arg in enumerate(conditions) if holds(arg, given[arg.index]))
+
+
+def _fewest(kind: int, count: int, unwanted: set[int]) -> tuple[int, int]:
+    """Return comparisons that set a kind apart from all that are unwanted: which ones count, and which of them hold."""
+    care = (1 << count) - 1
+    for bit in (1 << at for at in range(count)):
+        fewer = care & ~bit
+        if not any(other & fewer == kind & fewer for other in unwanted):
+            care = fewer
+    return care, kind & care
+
+
+def _said(conditions: tuple[Arg, ...], care: int, value: int) -> str:
+    return " and ".join(
+        comparison(arg) if value >> at & 1 else opposite(arg) for at, arg in enumerate(conditions) if care >> at & 1
     )
-    return " or ".join(alternatives)
 
 
-def _ranges(index: int, there: list[int], every: list[int]) -> str:
-    """Write values as ranges: the ones that were tried stand for all that lie between them."""
-    found, parts = set(there), []
-    every = sorted(every)
-    for is_in, group in itertools.groupby(range(len(every)), lambda at: every[at] in found):
-        if not is_in:
-            continue
-        at = list(group)
-        first, last = every[at[0]], every[at[-1]]
-        from_start, to_end = at[0] == 0, at[-1] == len(every) - 1
-        if from_start and to_end:
-            return ""
-        if to_end:
-            parts.append(f"arg{index} >= {first}")
-        elif from_start:
-            parts.append(f"arg{index} <= {last}" if last else f"arg{index} == 0")
+def _ranges(conditions: tuple[Arg, ...], found: set[Point]) -> str:
+    """Say it as ranges of the one argument that is looked at. All values between two edges are of one kind."""
+    index = conditions[0].index
+    kinds = {tuple(holds(arg, value) for arg in conditions) for ((_, value),) in found}
+    edges = sorted({0, *(arg.value + step for arg in conditions for step in (0, 1) if arg.value + step <= _LARGEST)})
+    spans = [
+        (first, following - 1)
+        for first, following in itertools.pairwise((*edges, _LARGEST + 1))
+        if tuple(holds(arg, first) for arg in conditions) in kinds
+    ]
+    joined: list[tuple[int, int]] = []
+    for first, last in spans:
+        if joined and joined[-1][1] == first - 1:
+            joined[-1] = joined[-1][0], last
         else:
-            parts.append(f"arg{index} == {first}" if first == last else f"{first} <= arg{index} <= {last}")
-    return " or ".join(parts)
+            joined.append((first, last))
+    return " or ".join(_range(f"arg{index}", first, last) for first, last in joined)
 
 
-def lines(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Say changes in lines: "+ socket where arg0 == 38", "- clone3 (errno 38)"; those that are alike in one line."""
+def _range(name: str, first: int, last: int) -> str:
+    if first == last:
+        return f"{name} == {first}"
+    if last == _LARGEST:
+        return f"{name} >= {first}"
+    return f"{name} <= {last}" if first == 0 else f"{first} <= {name} <= {last}"
+
+
+def lines(changes: Iterable[Change], most: int | None = None) -> tuple[str, ...]:
+    """Say changes in lines: "+ socket(AF_ALG)", "- clone3 (ENOSYS)"; those that are alike in one line.
+
+    Of a line's calls not more than `most` are named, and the others are counted.
+    """
     signs = {"gained": "+", "lost": "-", "other": "~"}
-    alike: dict[tuple[Direction, str, str], list[str]] = {}
+    alike: dict[tuple[Direction, str], list[str]] = {}
     for each in changes:
-        alike.setdefault((each.direction, each.where, _outcome(each)), []).append(each.syscall)
+        alike.setdefault((each.direction, _outcome(each)), []).append(call(each))
     return tuple(
-        f"{signs[direction]} {', '.join(_called(name) for name in names)}"
-        + (f" where {where}" if where else "")
-        + (f" ({outcome})" if outcome else "")
-        for (direction, where, outcome), names in sorted(alike.items(), key=lambda item: list(signs).index(item[0][0]))
+        f"{signs[direction]} {some(calls, most)}" + (f" ({outcome})" if outcome else "")
+        for (direction, outcome), calls in sorted(alike.items(), key=lambda item: list(signs).index(item[0][0]))
     )
+
+
+def some(words: Iterable[str], most: int | None) -> str:
+    """Return words in a row: the first of them, and how many more there are than `most`."""
+    every = list(words)
+    rest = len(every) - most if most is not None else 0
+    return f"{', '.join(every[:most])} and {rest} more" if rest > 1 else ", ".join(every)
 
 
 def _outcome(change: Change) -> str:
@@ -173,5 +245,6 @@ def _shown(verdict: Verdict) -> str:
     return verdict.action + (f" {verdict.errno}" if verdict.errno is not None else "")
 
 
-def _called(name: str) -> str:
-    return "everything else" if name == EVERYTHING_ELSE else name
+def call(change: Change) -> str:
+    """Name the calls of a change: "socket(AF_ALG)", "everything else"."""
+    return "everything else" if change.syscall == EVERYTHING_ELSE else called(change.syscall, change.where)

@@ -116,7 +116,7 @@ def test_a_click_on_a_cell_tells_why(browser: Browser, show: Open) -> None:
     assert detail.before == "RuntimeDefault of containerd 2.0.9"
     for told in (detail.before, detail.after, detail.digest, *detail.changes, *(s.because for s in detail.steps)):
         assert told in panel
-    assert "+ socket where arg0 == 38" in panel
+    assert "+ socket(AF_ALG)" in panel
     assert "fetcher · containerd 2.1.9" in panel
     fresh = [step.because for step in detail.steps if step not in detail.steps_before]
     marked = browser.run("return [...document.querySelectorAll('.fresh')].map((each) => each.innerText)")
