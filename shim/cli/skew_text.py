@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shim.cli.terminal import Terminal
 from shim.skew.compare import lines
-from shim.skew.moment import UP
+from shim.skew.moment import RUNNING, UP, WAITING
 from shim.skew.story import Happening, happenings, titled
 from shim.skew.story_report import BEGIN, counted
 
@@ -22,6 +22,7 @@ _INDENT = 4  # columns before what a step did
 _REASONS = 3  # of one change: the report has them all
 _COLOURS = {"gained": "red", "lost": "green", "changed": "yellow", "refused": "red", "same": "dim"}
 _VERBS = {"appears": "starts with", "restarts": "is restarted, and keeps", "ends": "ends; it had"}
+_PLAINLY = (RUNNING, WAITING)  # states that are not told of what ends
 
 
 def told(experiment: Experiment, stories: Mapping[str, Story], report: Report, *, everything: bool = False) -> str:
@@ -105,7 +106,8 @@ class _Teller:
         title = self.terminal.style(each.seen.title, "bold")
         colour = _COLOURS.get(each.status, "")
         if each.what in _VERBS:
-            yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}")
+            state = f" ({each.seen.state})" if each.what == "ends" and each.seen.state not in _PLAINLY else ""
+            yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}{state}")
             return
         if each.what == "fails":
             yield from self._lines(f"{title} {self.terminal.style('does not start', 'red')}: {titled(each.then)}")

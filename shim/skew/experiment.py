@@ -19,10 +19,11 @@ Component = Literal["kubelet", "runtime"]
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where something stands: a file, and a line of it."""
+    """Where something stands: a file, a line of it, and the field."""
 
     file: str = ""
     line: int | None = None
+    field: str = ""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
