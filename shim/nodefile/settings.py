@@ -29,7 +29,7 @@ def apply_settings(document: Document, settings: Mapping[str, str], schema: Sche
         try:
             parents, place = _find(reader, path, schema, tuple(document.handlers))
             node = reading.compose(text, "", "null takes a setting back to its default")
-            new = reader.read(node, place, path)
+            new = None if node.tag.endswith(":null") else reader.read(node, place, path)
         except BadInput as fault:
             faults.append(BadInput(fault.what, field=path or '""', right=fault.right))
             continue

@@ -19,10 +19,11 @@ Component = Literal["kubelet", "runtime"]
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where something stands: a file, a line of it, and the field."""
+    """Where something stands: a file, a line and a column of it, and the field."""
 
     file: str = ""
     line: int | None = None
+    column: int | None = None
     field: str = ""
 
 

@@ -76,6 +76,7 @@ class _Reader:
         value = reader.read(reading.compose(text, where, _WHAT_IT_HOLDS), schema())
         self.faults += reader.faults
         if not isinstance(value, dict):
+            self._lacking = True
             return
         faulty = frozenset(fault.field for fault in reader.faults)
         places = Places(where, reader.places, faulty, tuple(text.splitlines()))

@@ -113,7 +113,9 @@ class Steps:
                 if about_node:
                     what = f"no node is called {' or '.join(expected.which.node)}"
                 place = expected.place
-                self.faults.append(BadInput(what, where=place.file, line=place.line, field=place.field))
+                self.faults.append(
+                    BadInput(what, where=place.file, line=place.line, column=place.column, field=place.field)
+                )
 
     def _names(
         self, step: Step, places: Places, field: str, nodes: tuple[str, ...], workloads: tuple[str, ...]

@@ -28,7 +28,7 @@ class Places(msgspec.Struct, frozen=True):
 
     def of(self, field: str) -> Place:
         """Return the place of a field."""
-        return Place(self.where, self.places.get(field, (None, None))[0], field)
+        return Place(self.where, *self.places.get(field, (None, None)), field)
 
     def fault(self, field: str, what: str, right: str = "") -> BadInput:
         """Return a fault with the place of its field."""
