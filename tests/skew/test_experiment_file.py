@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +94,7 @@ STEPS = """
 steps:
   - deploy: shop
   - delete: [sh*p]
-  - configure: {kubelet.seccompDefault: true, kubelet.version: 1.25, kubelet.flags: [--seccomp-default], runtime.config: null}
+  - configure: {kubelet.seccompDefault: true, kubelet.flags: [--seccomp-default], runtime.config: null}
   - flip: {SeccompDefault: true, Other: null}
   - upgrade: {kubelet: 1.25.16, runtime: 1.7.24}
   - upgrade: {runtime: cri-o@1.30.14, drained: true}
@@ -114,7 +116,7 @@ steps:
 
 
 def test_every_step_is_understood() -> None:
-    found = experiment(HEAD + STEPS.replace("kubelet.version: 1.25, ", ""))
+    found = experiment(HEAD + STEPS)
     versions = {"kubelet.version": "1.25.16", "runtime.version": "1.7.24"}
     settings = {"kubelet.seccompDefault": "true", "kubelet.flags": '["--seccomp-default"]', "runtime.config": "null"}
     gates = {"kubelet.featureGates.SeccompDefault": "true", "kubelet.featureGates.Other": "null"}
@@ -228,9 +230,6 @@ def test_paths_of_a_step_start_beside_the_file(tmp_path: Path) -> None:
 
 
 def test_standard_input_is_read_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    import io
-    import sys
-
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(f"{HEAD}steps: [x]\n".encode())))
     assert main(["skew", "run", "-"]) == 2
     assert capsys.readouterr().err.startswith("standard input:13:9: steps[0]: ")
