@@ -40,12 +40,15 @@ class _Teller:
         self.experiment, self.stories, self.everything = experiment, stories, everything
         self.terminal = Terminal()
         self._told: dict[tuple[int, str], list[Happening]] = {}
+        self._announced: dict[
+            tuple[object, ...], int
+        ] = {}  # what a restart would change, and in which step that was said
         for each in happenings(stories):
             self._told.setdefault((each.step, each.seen.node), []).append(each)
 
     def head(self, report: Report) -> Iterator[str]:
         """Say what this is about."""
-        yield self.terminal.style(report.title, "bold")
+        yield from (self.terminal.style(line, "bold") for line in self.terminal.wrapped(report.title, 0))
         for sentence in report.summary[:-1]:
             yield from self.terminal.wrapped(sentence, 0)
 
@@ -53,7 +56,8 @@ class _Teller:
         """Tell of the beginning and of each step."""
         names = (BEGIN, *(f"{number} {step.name}" for number, step in enumerate(self.experiment.steps, 1)))
         for number, name in enumerate(names):
-            yield [self.terminal.style(name, "bold"), *self._step(number)]
+            head = [self.terminal.style(line, "bold") for line in self.terminal.wrapped(name, 0)]
+            yield [*head, *self._step(number)]
 
     def checks(self, report: Report) -> Iterator[str]:
         """Say what was expected and did not come, and how it ended."""
@@ -115,7 +119,11 @@ class _Teller:
             verb = "will change when it is restarted" if each.what == "will change" else "changes"
             was = each.before.title if each.before else "nothing"
             now = titled(each.then)
-            yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}")
+            said = self._announcement(each)
+            more = f", as step {said} said" if said is not None else ""
+            yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}{more}")
+            if said is not None:
+                return
             for line in lines(each.changes):
                 yield from self._lines(line, {"+": "red", "-": "green"}.get(line[0], "yellow"), more=2)
         for reason in each.reasons[:_REASONS]:
@@ -123,6 +131,14 @@ class _Teller:
             yield from self._lines(f"because {reason.layer}: {reason.because}{source}", "dim", more=2)
         if len(each.reasons) > _REASONS:
             yield from self._lines(f"and {counted(len(each.reasons) - _REASONS, 'more reason')}", "dim", more=2)
+
+    def _announcement(self, each: Happening) -> int | None:
+        """Return the step that has said what happens now, if one has."""
+        change = each.seen.key, each.before and each.before.digest, each.then.title, each.then.digest
+        if each.what != "will change":
+            return self._announced.pop(change, None)
+        self._announced[change] = each.step
+        return None
 
     def _failed(self, check: Check) -> Iterator[str]:
         place = ":".join(str(part) for part in (check.file, check.line) if part)

@@ -269,8 +269,7 @@ def test_a_node_for_which_no_server_is_named() -> None:
 
 def test_it_is_told_of_each_step_while_everything_is_there() -> None:
     told: list[tuple[str, int]] = []
-    with short_directory() as directory, running(directory / "a.sock") as engine:
-        assert engine
+    with short_directory() as directory, running(directory / "a.sock"):
 
         def look(node: str, step: int) -> None:
             client = V1(directory / "a.sock")
