@@ -19,6 +19,7 @@ from shim import nodefile
 from shim.cri.agent import Agent, How
 from shim.kubelet.api import stored
 from shim.kubelet.handshake import Fault
+from shim.kubelet.observed import wanted
 from shim.skew import experiment as does
 from shim.skew.actions import opened, written
 from shim.skew.experiment import Action, matching
@@ -255,6 +256,8 @@ class Site:
             if not action.whole:
                 if each.id:
                     self.ask("StopContainer", container_id=each.id, timeout=_GRACE)
+                if self.agent is not None:  # its end wakes the pod's worker, whatever that waits for
+                    self.agent.backoff.synced(wanted(self.served_by, deployed.current).uid)
             elif deployed.how.source == "api":
                 self._create(deployed)
             else:

@@ -24,7 +24,7 @@ def of_row(row: dict[str, Any]) -> Experiment:
     node = {**row["node"], "host": {**HOST, **row["node"].get("host", {})}}
     document = {
         "nodes": {"node-1": node},
-        "workloads": yaml.safe_load(TABLE["workloads"]),
+        "workloads": {"other": row["pods"]} if "pods" in row else yaml.safe_load(TABLE["workloads"]),
         "steps": row["steps"],
         "expect": row.get("expect", []),
     }
