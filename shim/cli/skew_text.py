@@ -92,12 +92,14 @@ class _Teller:
             if (there := getattr(moment, part)) not in (UP, getattr(last, part, UP))
         ]
         up = [part for part in ("kubelet", "runtime") if getattr(moment, part) == UP != getattr(last, part, UP)]
-        if last is None or last.builds != moment.builds or told or down or up or self.everything:
+        if last is None or last.builds != moment.builds or told or down or up or self.everything or moment.notes:
             yield f"  {node}: {moment.builds}" if last is None or last.builds != moment.builds else f"  {node}"
         for part, there in down:
             yield from self._lines(f"the {part} does not run: {there}", "red")
         for part in up:
             yield from self._lines(f"the {part} runs again", "green")
+        for note in moment.notes:
+            yield from self._lines(note)
         for each in told:
             yield from self._happening(each)
         if self.everything:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from runtimes.errors import BadInput, CrishimError, Refused
+from runtimes.model import wipes
 from shim import nodefile
 from shim.cri.agent import Agent, How
 from shim.kubelet.api import stored
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from shim.cri.client import Connection
     from shim.nodefile import Document
     from shim.skew.experiment import Workload
+    from shim.skew.posture import Build
     from shim.skew.rehearsed import Clock
 
 _GRACE = 30  # seconds, as a kubelet gives a container by default
@@ -54,6 +56,7 @@ class Site:
         self.kubelet = self.runtime = UP
         self.agent: Agent | None = None
         self.says: list[str] = []
+        self.notes: list[str] = []
         self.pods: dict[tuple[str, str], Deployed] = {}  # by workload and name
         self._generation = 0
         self._cordoned = False
@@ -80,7 +83,7 @@ class Site:
 
     def do(self, action: Action) -> None:
         """Do something and let the kubelet do what follows. Raises `BadInput` for what no node could do."""
-        self.says = []
+        self.says, self.notes = [], []
         self.document = written(self.document, action)
         self._deeds[type(action)](action)
         self._settle()
@@ -96,6 +99,7 @@ class Site:
             runtime=self.runtime,
             builds=builds,
             says=tuple(self.says),
+            notes=tuple(dict.fromkeys(self.notes)),
             seen=self._observer.look(),
         )
 
@@ -153,9 +157,24 @@ class Site:
             self.runtime = str(refusal)
             self._say(f"the runtime does not start: {refusal}")
             return
-        self.node = replace(node, kubelet=self.node.kubelet)
+        before, self.node = self.node, replace(node, kubelet=self.node.kubelet)
         self.runtime = UP
         self._put(restart=not only_changed)
+        for name, entry in self.node.entries.items():
+            old = before.entries.get(name)
+            if old is not None and old.runtime is not entry.runtime:
+                self._wipe(name, build_of(before, old), build_of(self.node, entry))
+
+    def _wipe(self, handler: str, old: Build, new: Build) -> None:
+        """Remove what a runtime does not keep when it starts; what another family has made it knows nothing of."""
+        why = wipes(self.node.entries[handler].runtime, old.release)
+        if old.family != new.family:
+            why = f"{new.family} knows nothing of the pods that {old.family} has made"
+        if why:
+            self.notes.append(why)
+            for item in self.ask("ListPodSandbox").items:
+                if item.runtime_handler == handler:
+                    self.ask("RemovePodSandbox", pod_sandbox_id=item.id)
 
     def _reload(self, _action: Action | None = None) -> None:
         """Tell the runtimes to read their configuration again: those that run."""
@@ -166,8 +185,8 @@ class Site:
         self.node = node
         self._put(keep_running=True)
         self._admin("Reload")
-        self.says += (step.because for each in told.values() for step in each.steps)
-        self.says += (each.failure for each in told.values() if each.failure)
+        self.notes += (step.because for each in told.values() for step in each.steps)
+        self.notes += (each.failure for each in told.values() if each.failure)
 
     def _upgrade(self, action: does.Upgrade) -> None:
         if action.drained:
