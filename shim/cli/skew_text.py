@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from shim.skew.play import Story
 
 _INDENT = 4  # columns before what a step did
+_CALLS = 12  # of one line that gained or lost them: the report has them all
 _REASONS = 3  # of one change: the report has them all
 _COLOURS = {"gained": "red", "lost": "green", "changed": "yellow", "refused": "red", "same": "dim"}
 _VERBS = {"appears": "starts with", "restarts": "is restarted, and keeps", "ends": "ends; it had"}
@@ -115,24 +116,34 @@ class _Teller:
             state = f" ({each.seen.state})" if each.what == "ends" and each.seen.state not in _PLAINLY else ""
             yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}{state}")
             return
+        said = self._announcement(each)
+        more = f", as step {said} said" if said is not None else ""
         if each.what == "fails":
-            yield from self._lines(f"{title} {self.terminal.style('does not start', 'red')}: {titled(each.then)}")
+            yield from self._lines(f"{title} {self.terminal.style('does not start', 'red')}{more}: {titled(each.then)}")
+            if said is not None:
+                return
         else:
             verb = "will change when it is restarted" if each.what == "will change" else "changes"
             was = each.before.title if each.before else "nothing"
             now = titled(each.then)
-            said = self._announcement(each)
-            more = f", as step {said} said" if said is not None else ""
             yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}{more}")
             if said is not None:
                 return
-            for line in lines(each.changes):
+            for line in map(self._short, lines(each.changes)):
                 yield from self._lines(line, {"+": "red", "-": "green"}.get(line[0], "yellow"), more=2)
         for reason in each.reasons[:_REASONS]:
             source = f" [{reason.source}]" if reason.source else ""
             yield from self._lines(f"because {reason.layer}: {reason.because}{source}", "dim", more=2)
         if len(each.reasons) > _REASONS:
             yield from self._lines(f"and {counted(len(each.reasons) - _REASONS, 'more reason')}", "dim", more=2)
+
+    def _short(self, line: str) -> str:
+        """Cut what gained or lost too many calls to read; the report has them all."""
+        names, bracket, outcome = line.partition(" (")
+        listed = names.split(", ")
+        if self.everything or len(listed) <= _CALLS:
+            return line
+        return f"{', '.join(listed[: _CALLS - 1])} and {len(listed) - _CALLS + 1} more{bracket}{outcome}"
 
     def _announcement(self, each: Happening) -> int | None:
         """Return the step that has said what happens now, if one has."""

@@ -308,6 +308,23 @@ def test_every_example_fits_80_columns(
     assert too_long(capsys.readouterr().out) == []
 
 
+def test_the_documentation_shows_what_is_really_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wide(terminal: Terminal) -> None:
+        terminal.colour, terminal.width = False, 96
+
+    monkeypatch.setattr(Terminal, "__init__", wide)
+    monkeypatch.chdir(ROOT)
+    shown = (ROOT / "docs" / "skew.md").read_text()
+    commands = re.findall(r"^    \$ crishim skew run (\S+)\n((?:    .*\n|\n)+)", shown, re.MULTILINE)
+    examples = {path: block for path, block in commands if path.startswith("examples/")}
+    assert len(examples) == 2
+    for path, block in examples.items():
+        assert run(path) == 0
+        assert re.sub(r"^    ", "", block, flags=re.MULTILINE).rstrip() == capsys.readouterr().out.rstrip()
+
+
 def test_a_pipe_gets_no_colour_and_whole_lines() -> None:
     path = ROOT / "examples" / "skew" / "kep-2413.yaml"
     done = subprocess.run([*RUN, str(path)], cwd=ROOT, capture_output=True, text=True, check=True)
