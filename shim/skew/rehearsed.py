@@ -16,8 +16,6 @@ from shim.engine.clock import VirtualClock
 from shim.kubelet.handshake import Fault
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from runtimes.release import Release
     from shim.cri.client import Connection, Spoken
 
@@ -78,7 +76,7 @@ class Rehearsed:
         self._connection, self._clock = connection, clock
         self.apis: tuple[str, ...] = ("v1", "v1alpha2")
 
-    def call(self, service: Spoken, api: str, method: str, request: Message | dict[str, Any] | None = None) -> Any:
+    def call(self, service: Spoken, api: str, method: str, request: Any = None) -> Any:
         """Return the answer of a call, or the `Fault` that came instead."""
         if service != "node" and api not in self.apis:
             return Fault("UNIMPLEMENTED", f"unknown service runtime.{api}.{service.capitalize()}Service")
