@@ -14,7 +14,7 @@ from shim.kubelet.releases import releases
 from shim.skew.experiment import Experiment
 from shim.skew.moment import RUNNING, UP, Moment
 from tests.cri.harness import V1, Admin, pod, running, short_directory
-from tests.skew.playing import experiment, played
+from tests.skew.playing import Played, experiment, played
 
 WORKLOADS = """
 workloads:
@@ -142,46 +142,54 @@ def test_what_cannot_be_done_says_in_which_step() -> None:
 
 # Laws
 
-_CRIO = "{name: cri-o, version: 1.30.14}"
-_STEPS = st.one_of(
-    st.sampled_from(
-        [
-            "reboot: node",
-            "drain: node",
-            "uncordon: node",
-            "restart: kubelet",
-            "restart: runtime",
-            "reload: runtime",
-            "restart: {container: web}",
-            "restart: {container: cache}",
-            "restart: {pod: shop}",
-            "restart: {pod: proxy}",
-            "restart: {workload: shop}",
-            "delete: shop",
-            "deploy: shop",
-            "deploy: proxy",
-            "wait: 5s",
-            "wait: 11m",
-            "flip: {SeccompDefault: true}",
-            "flip: {SeccompDefault: null}",
-            "configure: {kubelet.seccompDefault: true}",
-            "configure: {kubelet.seccompDefault: false}",
-            "configure: {kubelet.version: 1.24.17}",
-            "configure: {kubelet.version: 1.31.13}",
-            "configure: {host.kernel: '4.4'}",
-        ]
-    ),
-    st.builds("configure: {{runtime.version: {}}}".format, st.sampled_from(["1.5.18", "1.6.20", "1.7.24", "2.0.9"])),
-)
-_SEQUENCES = st.lists(_STEPS, max_size=8)
+_STEPS = [
+    "reboot: node",
+    "drain: node",
+    "uncordon: node",
+    "restart: kubelet",
+    "restart: runtime",
+    "reload: runtime",
+    "restart: {container: web}",
+    "restart: {container: cache}",
+    "restart: {pod: shop}",
+    "restart: {pod: proxy}",
+    "restart: {workload: shop}",
+    "delete: shop",
+    "deploy: shop",
+    "deploy: proxy",
+    "wait: 5s",
+    "wait: 11m",
+    "flip: {SeccompDefault: true}",
+    "flip: {SeccompDefault: null}",
+    "configure: {kubelet.seccompDefault: true}",
+    "configure: {kubelet.seccompDefault: false}",
+    "configure: {kubelet.version: 1.24.17}",
+    "configure: {kubelet.version: 1.31.13}",
+    "configure: {host.kernel: '4.4'}",
+]
+_FAMILIES = {
+    "{name: containerd, version: 1.7.24}": ["1.5.18", "1.6.20", "1.7.24", "2.0.9"],
+    "{name: cri-o, version: 1.30.14}": ["1.24.6", "1.25.5", "1.29.8", "1.30.14", "1.36.3"],
+}
 
 
-def sequence(steps: list[str]) -> Experiment:
+@st.composite
+def _sequences(draw: st.DrawFn) -> tuple[str, list[str]]:
+    """Draw a runtime, and steps that may change its release."""
+    runtime = draw(st.sampled_from(list(_FAMILIES)))
+    releases = [f"configure: {{runtime.version: {release}}}" for release in _FAMILIES[runtime]]
+    return runtime, draw(st.lists(st.sampled_from(_STEPS) | st.sampled_from(releases), max_size=8))
+
+
+_SEQUENCES = _sequences()
+
+
+def sequence(runtime: str, steps: list[str]) -> Experiment:
     listed = "".join(f"  - {step}\n" for step in steps)
-    return experiment(f"{text()}steps:\n{listed}" if steps else text())
+    return experiment(f"{text(runtime=runtime)}steps:\n{listed}" if steps else text(runtime=runtime))
 
 
-def quietly(asked: Experiment, **more: Any) -> Any:
+def quietly(asked: Experiment, **more: Any) -> Played | None:
     """Play an experiment; None where it does something that no node could do."""
     try:
         return played(asked, **more)
@@ -191,13 +199,13 @@ def quietly(asked: Experiment, **more: Any) -> Any:
 
 @given(_SEQUENCES)
 @settings(max_examples=60)
-def test_a_container_that_is_the_same_one_keeps_its_section(steps: list[str]) -> None:
-    found = quietly(sequence(steps))
+def test_a_container_that_is_the_same_one_keeps_its_section(drawn: tuple[str, list[str]]) -> None:
+    found = quietly(sequence(*drawn))
     if found is None:
         return
     has: dict[str, Any] = {}
     for moment in found.stories["node-1"]:
-        for each in moment.seen:
+        for each in moment.seen if moment else ():
             if each.id:
                 first = has.setdefault(each.id, each.posture)
                 assert each.state != RUNNING or each.posture == first
@@ -205,9 +213,10 @@ def test_a_container_that_is_the_same_one_keeps_its_section(steps: list[str]) ->
 
 @given(_SEQUENCES, st.sampled_from(["{pod: shop}", "{container: web}", "{container: cache}"]))
 @settings(max_examples=60)
-def test_what_a_restart_gives_is_what_was_promised(steps: list[str], restarted: str) -> None:
+def test_what_a_restart_gives_is_what_was_promised(drawn: tuple[str, list[str]], restarted: str) -> None:
     """Provided that nothing else happens to the node, it is restarted at once, and the pod is the same."""
-    found = quietly(sequence([*steps, "wait: 11m", f"restart: {restarted}"]))
+    runtime, steps = drawn
+    found = quietly(sequence(runtime, [*steps, "wait: 11m", f"restart: {restarted}"]))
     if found is None or "web" not in ids(found.moment(-2)):
         return
     before, after = found.moment(-2), found.moment(-1)
@@ -220,17 +229,17 @@ def test_what_a_restart_gives_is_what_was_promised(steps: list[str], restarted: 
 
 @given(_SEQUENCES)
 @settings(max_examples=30)
-def test_playing_it_twice_gives_the_same(steps: list[str]) -> None:
-    first, second = quietly(sequence(steps)), quietly(sequence(steps))
+def test_playing_it_twice_gives_the_same(drawn: tuple[str, list[str]]) -> None:
+    first, second = quietly(sequence(*drawn)), quietly(sequence(*drawn))
     assert (first and first.json) == (second and second.json)
 
 
-@given(st.lists(_SEQUENCES.filter(bool), min_size=5, max_size=5))
+@given(st.lists(_SEQUENCES, min_size=5, max_size=5))
 @settings(max_examples=3)
-def test_a_socket_makes_no_difference(sequences: list[list[str]]) -> None:
+def test_a_socket_makes_no_difference(sequences: list[tuple[str, list[str]]]) -> None:
     with short_directory() as directory, running(directory / "a.sock"):
-        for steps in sequences:
-            asked = sequence(steps)
+        for drawn in sequences:
+            asked = sequence(*drawn)
             here, there = quietly(asked), quietly(asked, sockets={"": str(directory / "a.sock")})
             assert (here and here.json) == (there and there.json)
 

@@ -21,7 +21,7 @@ from shim.cli.main import main
 from shim.cli.terminal import Terminal
 from shim.skew import play as playing
 from shim.skew.experiment_file import schema
-from tests.cri.harness import V1, Server, pod, running, short_directory
+from tests.cri.harness import V1, Admin, Server, pod, running, short_directory
 from tests.skew.playing import EXAMPLES, ROOT
 
 RUN = [sys.executable, "-m", "shim.cli.main", "skew", "run"]
@@ -209,6 +209,26 @@ def test_130_after_ctrl_c_and_what_was_finished_is_told(file: Path) -> None:
     assert "n2" not in out
     assert err == "interrupted: node n2 was not played to its end\n"
     assert ET.fromstring(report.read_text()).get("tests")  # noqa: S314  we wrote it
+
+
+def test_130_in_the_middle_and_the_server_is_given_back(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_node: str, step: int) -> None:
+        if step == 1:
+            raise KeyboardInterrupt
+
+    whole = playing.play
+    monkeypatch.setattr(playing, "play", lambda asked, sockets: whole(asked, sockets, interrupt))
+    with short_directory() as directory, running(directory / "a.sock"):
+        admin, client = Admin(directory / "a.sock"), V1(directory / "a.sock")
+        before = admin("Show").node_yaml
+        assert run(file, "--socket", f"unix://{directory}/a.sock") == 130
+        assert admin("Show").node_yaml == before
+        assert not client("ListPodSandbox").items
+        admin.channel.close()
+        client.channel.close()
+    assert capsys.readouterr().err == "interrupted: node n1 was not played to its end\n"
 
 
 # What is printed
