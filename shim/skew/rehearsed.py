@@ -77,7 +77,7 @@ class Rehearsed:
         self.apis: tuple[str, ...] = ("v1", "v1alpha2")
 
     def call(self, service: Spoken, api: str, method: str, request: Any = None) -> Any:
-        """Return the answer of a call, or the `Fault` that came instead."""
+        """Return the answer of a call, or the `Fault` that came instead (see shim.cri.client.Connection)."""
         if service != "node" and api not in self.apis:
             return Fault("UNIMPLEMENTED", f"unknown service runtime.{api}.{service.capitalize()}Service")
         if isinstance(request, dict):
