@@ -106,6 +106,7 @@ def wanted(kubelet: Kubelet, pod: Pod) -> Wanted:
 
 
 def _uid(kubelet: Kubelet, pod: Pod) -> str:
-    made_from = at(kubelet.release).value("static-pod-uid")
+    facts = at(kubelet.release)
+    made_from = facts.value("static-pod-uid"), facts.value("newest-pod-field")
     content = msgspec.json.encode([made_from, pod.name, pod.namespace, pod.labels, pod.annotations, pod.spec])
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
