@@ -10,7 +10,7 @@ Anything else is a bug: it may crash in a test, and answers INTERNAL with an id 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtimes.decision import Step
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 
 class CrishimError(Exception):
     """The root. Never raised itself; `str(error)` is one sentence a person can act on."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process whole, whatever the constructor asks for."""
+        return _arrived, (type(self), self.args, vars(self))
+
+
+def _arrived(kind: type[CrishimError], args: tuple[Any, ...], state: dict[str, Any]) -> CrishimError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 class BadInput(CrishimError):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -20,6 +20,8 @@ from runtimes.errors import BadInput
 from runtimes.release import Release, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtimes.decision import Decision
     from runtimes.facts import Facts
     from runtimes.files import Files
@@ -167,6 +169,44 @@ def pairing(runtime: Runtime, kubelet: Release) -> tuple[Step, ...]:
     """
     pairs = getattr(runtime, "pairing", None)
     return pairs(kubelet) if pairs is not None else ()
+
+
+def settings(model: RuntimeModel) -> tuple[str, ...]:
+    """Return the settings of its own configuration file that a family can write there, where it has a `written` method.
+
+    A name is the family's own: "unset_seccomp_profile", "default_capabilities".
+    """
+    return model.settings() if isinstance(model, _Writes) else ()
+
+
+def has_setting(model: RuntimeModel, name: str) -> bool:
+    """Whether a family can write a setting: one of `settings`, or what is below a name that the user gives."""
+    return isinstance(model, _Writes) and model.has_setting(name)
+
+
+def written(
+    model: RuntimeModel, release: Release, values: Mapping[str, Any], config: str, files: Files
+) -> tuple[str, dict[str, bytes]]:
+    """Write settings over what a configuration says ("" for nothing), as the release looks for them.
+
+    Returns the path of the configuration, and the files that are to be there. Raises `BadInput`.
+    """
+    if not isinstance(model, _Writes):
+        raise BadInput(f"{model.name} has no settings that could be written into its configuration", field="settings")
+    return model.written(release, values, config, files)
+
+
+@runtime_checkable
+class _Writes(Protocol):
+    """What a family has to have for its settings to be written."""
+
+    def settings(self) -> tuple[str, ...]: ...
+
+    def has_setting(self, name: str) -> bool: ...
+
+    def written(
+        self, release: Release, settings: Mapping[str, Any], path: str, files: Files
+    ) -> tuple[str, dict[str, bytes]]: ...
 
 
 class RuntimeModel(Protocol):

@@ -1,6 +1,6 @@
 """How fast is it? Every figure stands beside one that was measured in the same run, on the same machine.
 
-    scripts/bench [--seconds 3] [--sizes 100,1000,10000] [--pods 20000] [--only manifests] [--json FILE]
+    scripts/bench [--seconds 3] [--sizes 100,1000,10000] [--pods 20000] [--only manifests|skew] [--json FILE]
 
 What a call costs here is mostly what grpcio costs; so each figure is a ratio to a server whose handlers do nothing, and
 each start-up time one to `python -c pass`.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from scripts import bench_models
+from scripts import bench_models, bench_skew
 from shim.cri.pb.runtime.v1 import api_pb2 as pb
 
 if TYPE_CHECKING:
@@ -261,8 +261,14 @@ def main() -> None:
     parser.add_argument("--sizes", default="100,1000,10000", help="numbers of containers to list")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
     parser.add_argument("--pods", type=int, default=20_000, help="how many pods the dump of a cluster has")
-    parser.add_argument("--only", choices=["manifests"], help="measure that and nothing else")
+    parser.add_argument("--only", choices=["manifests", "skew"], help="measure that and nothing else")
     options = parser.parse_args()
+    if options.only == "skew":
+        figures = bench_skew.measure()
+        print(figures["says"])
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=1))
+        return
     script = [sys.executable, str(HERE / "bench_manifests.py"), str(options.pods)]
     manifests = json.loads(subprocess.run(script, check=True, capture_output=True, text=True).stdout)
     if options.only:
@@ -290,6 +296,8 @@ def main() -> None:
     for name, milliseconds in starts.items():
         print(f"{name}: {milliseconds:.1f} ms, {milliseconds / bare:.1f} times as long")
     print(f"\n{manifests['says']}")
+    skew = bench_skew.measure()
+    print(f"\n{skew['says']}")
     if options.json:
         ratios = {name: milliseconds / bare for name, milliseconds in starts.items()}
         figures = {
@@ -299,6 +307,7 @@ def main() -> None:
             "bytes_per_container": memory,
             "start_up_ratio": ratios,
             "manifests": manifests,
+            "skew": skew,
         }
         options.json.write_text(json.dumps(figures, indent=1))
 

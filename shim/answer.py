@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shim.kubelet.api import Source
+    from shim.kubelet.kubelet import Kubelet
     from shim.kubelet.members import Member
-    from shim.kubelet.plan import ContainerPlan
+    from shim.kubelet.plan import ContainerPlan, PodRequests
     from shim.kubelet.pod import Pod, PodSpec
     from shim.node import Entry, Node
 
@@ -98,7 +99,7 @@ class PodAnswer(msgspec.Struct, frozen=True):
 
 def answer_pod(node: Node, entry: Entry, pod: Pod, source: Source = "api") -> PodAnswer:
     """Return what would come of a pod that the node's kubelet has from the API server, or from a file ("static")."""
-    plan = node.kubelet.requests(pod, source=source, user_of=_image_user(pod.spec))
+    plan = requests_for(node.kubelet, pod, source)
     if plan.refused is not None:
         everyone = members(pod.spec, node.kubelet.release, node.kubelet.settings.gates)
         sandbox = _refused(plan.refused)
@@ -109,6 +110,11 @@ def answer_pod(node: Node, entry: Entry, pod: Pod, source: Source = "api") -> Po
     if sandbox.error is not None:
         return PodAnswer(str(pod), sandbox, tuple(_without_sandbox(each, sandbox) for each in plan.containers))
     return PodAnswer(str(pod), sandbox, tuple(rehearsal.container(each, pairing) for each in plan.containers))
+
+
+def requests_for(kubelet: Kubelet, pod: Pod, source: Source = "api") -> PodRequests:
+    """Return what a kubelet asks the runtime for: all of a pod's answer that is not the runtime's affair, but steps."""
+    return kubelet.requests(pod, source=source, user_of=_image_user(pod.spec))
 
 
 def digest(section: dict[str, Any] | None) -> str:

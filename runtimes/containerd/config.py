@@ -22,6 +22,8 @@ from runtimes.errors import BadInput
 from runtimes.release import Span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtimes.containerd.config_document import Document
     from runtimes.containerd.known import Known
     from runtimes.containerd.spec import Spec
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 Table = dict[str, Any]
 
 _IMAGES = "io.containerd.cri.v1.images"
+_RUNTIMES = "containerd.runtimes."  # before the name of a handler
 _ZERO: dict[str, Any] = {"string": "", "bool": False, "int": 0}
 _TYPES: dict[str, type] = {"string": str, "bool": bool, "int": int, "strings": list, "map": dict, "options": dict}
 _WORDS: dict[type, str] = {str: "text", bool: "true or false", int: "a number", list: "a list", dict: "a table"}
@@ -95,6 +98,29 @@ def load(path: str, known: Known, files: Files) -> Config:
     handlers = {name: _handler(name, settings, known, files) for name, settings in containerd["runtimes"].items()}
     notes = (*document.notes, *without_effect(document, known, lambda struct: _settings_of(struct, known)))
     return Config(shown, handlers, default, _pause_image(document, shown, known), notes)
+
+
+@functools.cache
+def names() -> tuple[str, ...]:
+    """Return the dotted path of every key that the CRI plugin's table has, or had, in some release."""
+    return tuple(_names("Config"))
+
+
+def has(name: str) -> bool:
+    """Whether there is, or was, such a key: its dotted path in the table of the CRI plugin."""
+    if not name.startswith(_RUNTIMES):
+        return name in names()
+    _, _, key = name.removeprefix(_RUNTIMES).partition(".")
+    return any(key.partition(".")[0] == each for each in _names("Runtime"))
+
+
+def _names(struct: str) -> Iterator[str]:
+    for entry in _settings()[struct]:
+        key = entry.get("toml")
+        if key and entry["type"] in _settings():
+            yield from (f"{key}.{below}" for below in _names(entry["type"]))
+        elif key:
+            yield key
 
 
 # Tables -> settings.

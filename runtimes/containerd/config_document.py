@@ -66,6 +66,12 @@ def section_of(table: Table, known: Known) -> str:
     return _sections(known)[_version(table, known, "")]
 
 
+def empty(known: Known) -> Table:
+    """Return the table of a file that says nothing, in the newest version that the release reads."""
+    newest = max(_sections(known))
+    return {"version": newest} if newest else {}
+
+
 # One table after the other.
 
 
@@ -128,7 +134,7 @@ def _with_imports(path: str, files: Files, *, imports: bool) -> Iterator[Table]:
         if len(seen) == _IMPORTS_AT_MOST:
             raise BadInput(f"imports more than {_IMPORTS_AT_MOST} files", where=path, field="imports")
         seen.add(current)
-        table = _parsed(current, files)
+        table = parsed(current, files)
         yield table
         if imports:
             pending += [found for each in _imports(table, current) for found in _resolved(each, current, files)]
@@ -153,7 +159,8 @@ def _resolved(wanted: str, parent: str, files: Files) -> list[str]:
         return []
 
 
-def _parsed(path: str, files: Files) -> Table:
+def parsed(path: str, files: Files) -> Table:
+    """Return the table of one file. Raises `BadInput` where it is not there, or no TOML."""
     import tomllib  # noqa: PLC0415  only where a file is configured
 
     text = ""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtimes import facts
+from runtimes.containerd import config, written
 from runtimes.containerd.daemon import Daemon
 from runtimes.containerd.known import PACKAGE, every
 from runtimes.errors import BadInput
@@ -13,6 +14,8 @@ from runtimes.model import KnownRelease
 from runtimes.release import Release, parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtimes.facts import Facts
     from runtimes.files import Files
     from runtimes.host import Host
@@ -38,6 +41,20 @@ class Containerd:
             if getattr(setup, field):
                 raise BadInput("nothing that containerd takes there has a say", field=field, right="runtime.config")
         return Daemon(release, host, setup, files)
+
+    def settings(self) -> tuple[str, ...]:
+        """Return the settings that can be written into a configuration file: those of the CRI plugin."""
+        return config.names()
+
+    def has_setting(self, name: str) -> bool:
+        """Whether one can be written, "containerd.runtimes.NAME.key" among them."""
+        return config.has(name)
+
+    def written(
+        self, release: Release, settings: Mapping[str, Any], path: str, files: Files
+    ) -> tuple[str, dict[str, bytes]]:
+        """Write settings over what a configuration file says."""
+        return written.written(release, settings, path, files)
 
 
 @functools.cache

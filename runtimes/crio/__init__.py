@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtimes.facts import load as load_facts
 from runtimes.facts import read_data
@@ -14,6 +14,8 @@ from runtimes.model import KnownRelease
 from runtimes.release import parse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runtimes.crio.daemon import Daemon
     from runtimes.facts import Facts
     from runtimes.files import Files
@@ -47,6 +49,26 @@ class CrioModel:
         from runtimes.crio.daemon import Daemon  # noqa: PLC0415  a list of releases needs none of it
 
         return Daemon(release, host, setup, files)
+
+    def settings(self) -> tuple[str, ...]:
+        """Return the settings that can be written into a configuration file: every key of crio.conf."""
+        from runtimes.crio import written  # noqa: PLC0415  most nodes say nothing there
+
+        return written.names()
+
+    def has_setting(self, name: str) -> bool:
+        """Whether one can be written, "runtimes.NAME.key" among them."""
+        from runtimes.crio import written  # noqa: PLC0415
+
+        return written.has(name)
+
+    def written(
+        self, release: Release, settings: Mapping[str, Any], path: str, files: Files
+    ) -> tuple[str, dict[str, bytes]]:
+        """Write settings over what a configuration file, or a directory of them, says."""
+        from runtimes.crio import written  # noqa: PLC0415
+
+        return written.written(release, settings, path, files)
 
 
 model = CrioModel()

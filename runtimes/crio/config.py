@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 NOT_STARTED = "UNAVAILABLE"  # what a client gets where no daemon listens
 
 # TOML table -> the list of its keys in config.yaml.
-_TABLES = {
+TABLES = {
     "crio": "root",
     "crio.api": "api",
     "crio.runtime": "runtime",
@@ -214,7 +214,7 @@ class _Reader:
         self.steps: list[Step] = []
         self.given: dict[str, str] = {}
         self.set_keys: set[str] = set()
-        self.tables = {name: self._defaults(keys_of) for name, keys_of in _TABLES.items()}
+        self.tables = {name: self._defaults(keys_of) for name, keys_of in TABLES.items()}
         self.workloads: dict[str, dict[str, Any]] = {}
         built_in = self._value("default-runtime")
         self.handlers = {built_in: Handler(built_in, self._built_in_values(), built_in=True)}
@@ -310,15 +310,15 @@ class _Reader:
 
     def _table(self, table: str, values: dict[str, Any], place: str, document: toml.Document, path: str) -> None:
         """Take a table. `place` is its name as the file spells it, which is how the library speaks of it."""
-        known_keys = known(_TABLES[table], self.release)
+        known_keys = known(TABLES[table], self.release)
         for spelled, value in values.items():
             name, at_key = spelled.lower(), f"{place}.{spelled}"
             dotted = f"{table}.{name}"
-            if dotted in _TABLES and name not in known_keys:
+            if dotted in TABLES and name not in known_keys:
                 struct = f"struct {{ {_STRUCTS[dotted]} }}"
                 self._table(dotted, toml.table(value, struct, at_key, document), at_key, document, path)
             elif name not in known_keys:
-                self._unknown(_TABLES[table], at_key, path)
+                self._unknown(TABLES[table], at_key, path)
             elif table == "crio.runtime" and name in _NAMED_TABLES:
                 self._named(name, value, at_key, document, path)
             else:
@@ -360,7 +360,7 @@ class _Reader:
             self.handlers.pop(self.built_in, None)
 
     def _give(self, flag: Flag, text: str, how: str) -> None:
-        for table, keys_of in _TABLES.items():
+        for table, keys_of in TABLES.items():
             found = known(keys_of, self.release).get(flag.key)
             if found and found.type in ("string", "bool", "integer", "list"):
                 self.tables[table][flag.key] = toml.from_text(text, found.type, how)

@@ -17,6 +17,7 @@ VERBS = {
     "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "profile": ("shim.cli.profile", "print the built-in profile of a release, or its audit variant"),
+    "matrix": ("shim.cli.matrix", "say what pods would get under many kubelets, runtimes and settings"),
     "releases": ("shim.cli.releases", "list the known releases of a component"),
 }
 

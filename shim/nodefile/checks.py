@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runtimes.errors import BadInput
-from runtimes.model import find, known
+from runtimes.model import find, has_setting, known, settings
 from shim.nodefile.document import DEFAULT_RUNTIME
+from shim.nodefile.reading import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def _faults(document: Document) -> Iterator[tuple[str, BadInput]]:
 
 
 def _runtime(field: str, part: RuntimePart, name: str) -> Iterator[tuple[str, BadInput]]:
-    if not (part.name or part.version):
+    if not (part.name or part.version or part.settings):
         return
     try:
         model = find(name)
@@ -43,6 +44,10 @@ def _runtime(field: str, part: RuntimePart, name: str) -> Iterator[tuple[str, Ba
         if part.name:  # where it is inherited, it is wrong at its own place
             yield f"{field}.name", fault
         return
+    for setting in part.settings or ():
+        if not has_setting(model, setting):
+            what = f"{model.name} has no such setting"
+            yield f"{field}.settings.{setting}", BadInput(what, right=nearest(setting, settings(model)))
     if part.version:
         try:
             known(model, part.version)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import posixpath
 import re
 from typing import Any
@@ -58,6 +59,7 @@ class RuntimePart(Part, frozen=True):
     handler: str | None = None
     flags: tuple[str, ...] | None = None
     environment: dict[str, str] | None = None
+    settings: dict[str, Any] | None = None
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -159,6 +161,7 @@ def host_of(filled: Document) -> Host:
     return msgspec.convert({key: value for key, value in msgspec.structs.asdict(part).items() if key != "root"}, Host)
 
 
+@functools.cache
 def newest_kubelet() -> str:
     """Return the newest kubelet release that is known."""
     from shim.kubelet.releases import releases  # noqa: PLC0415  not needed where a document names one
@@ -193,12 +196,12 @@ def _fill_runtime(part: RuntimePart, name: str) -> RuntimePart:
 def _said(part: dict[str, Any], *, full: bool = False) -> dict[str, Any]:
     """Return what is set; with `full` also what stands for nothing: a runtime without a configuration file.
 
-    That one has no flags or variables goes without saying.
+    That one has no flags, variables or single settings goes without saying.
     """
     return {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in part.items()
-        if value is not None or (full and not (key in ("flags", "environment") and "handler" in part))
+        if value is not None or (full and not (key in ("flags", "environment", "settings") and "handler" in part))
     }
 
 

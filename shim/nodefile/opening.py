@@ -10,7 +10,7 @@ import msgspec
 from runtimes.artifacts import artifacts_of
 from runtimes.errors import BadInput
 from runtimes.files import FileFault, MemoryFiles
-from runtimes.model import Setup, find, known, reload
+from runtimes.model import Setup, find, known, reload, written
 from runtimes.request import (
     ContainerMetadata,
     ContainerRequest,
@@ -55,7 +55,7 @@ def open_node(document: Document, running: Node | None = None) -> Node:
     kubelet = _kubelet(filled, files, origin)
     places = kubelet.settings.policy.places if kubelet.settings.policy is not None else ""
     if places:
-        files = _WithPlaced(files, places, _placed(host))
+        files = _WithPlaced(files, {places: _placed(host)})
     entries: dict[str, Entry] = {}
     for name, field, part in _parts(filled):
         entry = running.entries.get(name) if running else None
@@ -168,6 +168,13 @@ def _setup(field: str, part: RuntimePart, files: Files, origin: Origin) -> tuple
             files.read(config)
         except FileFault as fault:
             raise origin.fault(f"{field}.config", BadInput(str(fault))) from None
+    if part.settings:
+        model = find(part.name or "")
+        try:
+            config, there = written(model, known(model, part.version or ""), part.settings, config, files)
+        except BadInput as fault:
+            raise origin.fault(_blamed(fault, field, part), fault) from None
+        files = _WithPlaced(files, there)
     setup = Setup(config=config, handler=part.handler or "", flags=part.flags or (), environment=part.environment or {})
     return setup, files
 
@@ -198,17 +205,18 @@ class _WithOwnFiles:
 
 
 class _WithPlaced:
-    """The node's files, and one that the kubelet puts there when it starts."""
+    """The node's files, and some that are put there: by the kubelet when it starts, or for single settings."""
 
-    def __init__(self, node: Files, place: str, content: bytes) -> None:
-        self._node, self._place, self._content = node, place, content
+    def __init__(self, node: Files, there: dict[str, bytes]) -> None:
+        self._node, self._there = node, there
         self.artifacts = artifacts_of(node)
 
     def read(self, path: str) -> bytes:
-        return self._content if path == self._place else self._node.read(path)
+        return self._there[path] if path in self._there else self._node.read(path)
 
     def walk(self, path: str) -> tuple[str, ...]:
-        return self._node.walk(path)
+        inside = [name for name in self._there if name.startswith(path.rstrip("/") + "/")]
+        return tuple(sorted({*self._node.walk(path), *inside}, key=lambda name: name.split("/")))
 
 
 def _placed(host: Host) -> bytes:

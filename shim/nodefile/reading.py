@@ -46,7 +46,9 @@ _WORDS = {
 }
 # How JSON escapes a character beyond the first plane, which YAML has another escape for.
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+_DECIMAL = re.compile(r"-?[0-9]{1,18}")
 _TRUE = ("true", "yes", "on")
+_MANY = 60  # words, which nobody reads in a line
 _BAD: Any = object()
 
 
@@ -98,6 +100,11 @@ def compose(text: str, where: str, right: str) -> Node:
     if node is None:
         raise BadInput("is empty", where=where, right=right)
     return node
+
+
+def is_null(node: Node) -> bool:
+    """Whether a node stands for nothing."""
+    return _kind(node) == "null"
 
 
 class Reader:
@@ -168,8 +175,8 @@ class Reader:
         value: Any = text
         if kind == "boolean":
             value = text.lower() in _TRUE
-        elif kind == "integer" and "string" not in schema["type"]:
-            value = int(text) if text.isascii() and text.isdigit() else text
+        elif kind == "integer" and "integer" in schema["type"]:
+            value = int(text) if _DECIMAL.fullmatch(text) else text
         if "enum" in schema and value not in schema["enum"]:
             words = [str(each) for each in schema["enum"] if each is not None]
             return self._fault(
@@ -188,13 +195,15 @@ class Reader:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """Say which of the known words was probably meant, or which there are."""
+    """Say which of the known words was probably meant, or which there are, if a person could read so many."""
     import difflib  # noqa: PLC0415  only where something is wrong
 
     spelled = {each.lower(): each for each in known}
     close = difflib.get_close_matches(word.lower(), spelled, n=1)
     if close:
         return f"did you mean {spelled[close[0]]}?"
+    if len(spelled) > _MANY:
+        return ""
     return "one of " + ", ".join(spelled.values()) if spelled else ""
 
 

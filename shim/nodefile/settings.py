@@ -29,7 +29,7 @@ def apply_settings(document: Document, settings: Mapping[str, str], schema: Sche
         try:
             parents, place = _find(reader, path, schema, tuple(document.handlers))
             node = reading.compose(text, "", "null takes a setting back to its default")
-            new = reader.read(node, place, path)
+            new = None if reading.is_null(node) else reader.read(node, place, path)
         except BadInput as fault:
             faults.append(BadInput(fault.what, field=path or '""', right=fault.right))
             continue
@@ -77,7 +77,7 @@ def _find(
 def _own_name(rest: str, schema: Schema, handlers: tuple[str, ...]) -> tuple[str, str]:
     """Split off a name of the user's own: the longest that exists, else all but a last word that is a setting."""
     existing = [name for name in handlers if rest == name or rest.startswith(name + ".")]
-    if existing:
+    if existing and "properties" in schema:
         name = max(existing, key=len)
         return name, rest[len(name) + 1 :]
     name, _, last = rest.rpartition(".")

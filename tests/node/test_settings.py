@@ -61,6 +61,12 @@ def test_nothing_else_changes(document: Document) -> None:
     assert changes(document, back) == ()
 
 
+def test_null_takes_back_what_is_named_by_the_user_too(document: Document) -> None:
+    changed = apply_settings(document, {"kubelet.featureGates.SeccompDefault": "true"})
+    back = apply_settings(changed, {"kubelet.featureGates.SeccompDefault": "null"})
+    assert changes(document, back) == ()
+
+
 @pytest.mark.parametrize(
     ("path", "value", "answer"),
     [

@@ -1,0 +1,194 @@
+"""Spreading work is a map: the same results in the same order, wherever it is done. The laws are those of `map`."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtimes.decision import Step
+from runtimes.errors import BadInput, CapacityExceeded, CrishimError, Refused
+from shim.nodefile import BadDocument
+from shim.skew.work import spread
+
+MOMENT = 0.01
+PLACES = ["here", "processes", "dask"]
+# A program that has workers write their process ids down and sleep, longer than any test takes.
+SLEEPERS = """
+import sys
+from functools import partial
+from tests.skew.test_work import sleep
+from shim.skew.work import spread
+
+if __name__ == "__main__":
+    try:
+        list(spread(partial(sleep, sys.argv[1]), range(9), jobs=2))
+    except KeyboardInterrupt:
+        sys.exit("interrupted")
+"""
+
+
+def square(number: int) -> int:
+    time.sleep(MOMENT * (number % 3))  # so that later ones are often done before earlier ones
+    return number * number
+
+
+def refuse(fault: CrishimError, number: int) -> int:
+    if number == 3:
+        raise fault
+    return number
+
+
+def die(_number: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def sleep(folder: str, _number: int) -> None:
+    name = Path(folder, f"{os.getpid()}.new")
+    name.touch()
+    name.rename(name.with_suffix(""))
+    time.sleep(3600)
+
+
+def dask_cluster(workers: int) -> Any:
+    distributed = pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
+    return distributed.LocalCluster(
+        n_workers=workers, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0"
+    )
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A Dask cluster of two processes on this machine."""
+    with dask_cluster(2) as made:
+        yield made.scheduler_address
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> dict[str, Any]:
+    if request.param == "dask":
+        return {"dask": request.getfixturevalue("cluster")}
+    return {"jobs": 2 if request.param == "processes" else 1}
+
+
+def test_results_come_in_the_order_of_the_items_wherever_they_are_made(place: dict[str, Any]) -> None:
+    assert list(spread(square, range(40), **place)) == [square(number) for number in range(40)]
+
+
+def test_nothing_comes_of_nothing(place: dict[str, Any]) -> None:
+    assert list(spread(square, [], **place)) == []
+
+
+def test_an_endless_iterable_is_no_reason_to_wait(place: dict[str, Any]) -> None:
+    """Only some items are taken ahead of the results: else this would take all memory there is."""
+    taken = itertools.count()
+    assert list(itertools.islice(spread(square, taken, **place), 10)) == [square(number) for number in range(10)]
+    assert next(taken) < 100
+
+
+def test_progress_is_told_of_each_result(place: dict[str, Any]) -> None:
+    told: list[int] = []
+    list(spread(square, range(7), **place, done=told.append))
+    assert sum(told) == 7
+
+
+FAULTS = [
+    BadInput("is wrong", where="pod.yaml", line=3, column=5, field="spec", right="another"),
+    BadDocument([BadInput("one", where="a", line=2), BadInput("other", where="a", line=1)]),
+    Refused("UNKNOWN", "no", (Step("runtime", "rule", "because"),), reason="CreateContainerError", where="kubelet"),
+    CapacityExceeded("too much"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_what_a_task_raises_arrives_in_its_turn_and_whole(fault: CrishimError, place: dict[str, Any]) -> None:
+    results = spread(partial(refuse, fault), range(9), **place)
+    assert [next(results), next(results), next(results)] == [0, 1, 2]
+    with pytest.raises(type(fault)) as raised:
+        next(results)
+    assert str(raised.value) == str(fault)
+    assert {**vars(raised.value), "faults": ()} == {**vars(fault), "faults": ()}
+    assert list(results) == []
+
+
+def test_a_process_that_is_killed_is_told_and_not_waited_for() -> None:
+    with pytest.raises(CapacityExceeded, match="killed"):
+        list(spread(die, range(9), jobs=2))
+
+
+def test_a_worker_of_a_cluster_that_is_killed_is_told_and_not_waited_for() -> None:
+    dask = pytest.importorskip("dask", reason="needs the extra crishim[dask]")
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        dask_cluster(1) as made,
+        pytest.raises(CapacityExceeded, match="killed"),
+    ):
+        list(spread(die, range(2), dask=made.scheduler_address))
+
+
+def test_a_cluster_that_does_not_answer_is_bad_input() -> None:
+    pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
+    with pytest.raises(BadInput, match=r"--dask: no Dask scheduler answers at nonsense://"):
+        list(spread(square, range(2), dask="nonsense://127.0.0.1:1"))
+
+
+def test_workers_of_another_release_are_refused(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
+    from importlib import metadata  # noqa: PLC0415
+
+    ours = metadata.version("crishim")
+    monkeypatch.setattr(metadata, "version", lambda _name: "9.9.9")  # here, not in the workers
+    with pytest.raises(BadInput, match=rf"--dask: the Dask worker tcp://\S+ has crishim {ours} "):
+        list(spread(square, range(2), dask=cluster))
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [(signal.SIGINT, 1), (signal.SIGKILL, -signal.SIGKILL)],
+    ids=["Ctrl-C", "the parent is killed"],
+)
+def test_no_process_is_left_behind(how: signal.Signals, code: int, tmp_path: Path) -> None:
+    program, told = tmp_path / "sleepers.py", tmp_path / "told"
+    program.write_text(SLEEPERS)
+    told.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(program), str(told)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as parent:
+        while len(list(told.glob("*[0-9]"))) < 2:
+            assert parent.poll() is None
+            time.sleep(MOMENT)
+        if how == signal.SIGINT:  # as a terminal does: to all of them
+            os.killpg(parent.pid, how)
+        else:
+            parent.send_signal(how)
+        assert parent.wait() == code
+        assert parent.stderr is not None
+        said = parent.stderr.read()
+    if how == signal.SIGINT:
+        assert said == "interrupted\n"
+    for file in told.glob("*[0-9]"):
+        while _works(file.name):
+            time.sleep(MOMENT)
+
+
+def _works(process: str) -> bool:
+    try:
+        state = Path("/proc", process, "stat").read_text().rpartition(") ")[2]
+    except OSError:
+        return False
+    return not state.startswith(("Z", "X"))
+
+
+def test_without_the_extra_dask_is_bad_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed.comm.core", None)
+    with pytest.raises(BadInput, match=r"--dask: Dask is not installed \(pip install 'crishim\[dask\]'\)"):
+        list(spread(square, range(2), dask="tcp://127.0.0.1:1"))
