@@ -162,6 +162,14 @@ def reload(runtime: Runtime, setup: Setup, files: Files) -> Reloaded:
     return Reloaded(runtime, (Step("runtime", "no-reload", because),))
 
 
+def wipes(runtime: Runtime, before: Release) -> str:
+    """Say why a daemon removes every pod when it starts where one of another release ran; "" where it keeps them, which
+    is what a family does that has nothing to say about it.
+    """
+    why = getattr(runtime, "wipes", None)
+    return why(before) if why is not None else ""
+
+
 def pairing(runtime: Runtime, kubelet: Release) -> tuple[Step, ...]:
     """Return what there is to say about a runtime under a kubelet, where its family says with which ones it goes.
 

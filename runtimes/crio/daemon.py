@@ -191,6 +191,19 @@ class Daemon:
         )
         return (Step("runtime", "kubelet-skew", because, "cri-o README.md, compatibility matrix", warns=True),)
 
+    def wipes(self, before: Release) -> str:
+        """Say why it has removed every pod at its start, where a daemon of another release ran before it."""
+        root = self.config.tables["crio"]
+        asked = root["internal_wipe"] is not False and root["version_file"] != ""
+        if not self.facts.has("wipes-pods") or not asked:
+            return ""
+        if (before.major, before.minor) == (self.release.major, self.release.minor):
+            return ""
+        return (
+            f"internal_wipe: CRI-O {self.release} removes every pod when it starts, since the one before it was "
+            f"{before}, of another minor release"
+        )
+
     def start(self, decision_spec: dict[str, object]) -> None:
         """The OCI runtime had the spec at the creation already."""
         del decision_spec

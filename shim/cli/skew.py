@@ -39,7 +39,8 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
     With --socket the same is done to live servers, over the CRI and the admin service. Such a server has to be empty,
     and gets its node back.
 
-    Exit code: 0 where every expectation held, 1 where one did not, 2 where the file is wrong, 130 when interrupted.
+    Exit code: 0 where every expectation held, 1 where one did not or a server went away, 2 where the file is wrong, 130
+    when interrupted. What was finished until then is told.
     """
     from shim.cli.skew_text import told
     from shim.skew.experiment_file import load
@@ -47,13 +48,13 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
     from shim.skew.story_report import report
 
     experiment = load(file)
-    stories, interrupted = _played(experiment, _paths(sockets, experiment))
+    stories, interrupted, code = _played(experiment, _paths(sockets, experiment))
     verdicts = judge(experiment, stories)
     made = report(experiment, stories, verdicts, interrupted)
     output.deliver(made, lambda: told(experiment, stories, made, everything=everything))
     if interrupted:
         click.echo(f"interrupted: {interrupted}", err=True)
-        return 130
+        return code
     return int(any(verdict.found for verdict in verdicts))
 
 
@@ -67,21 +68,31 @@ def schema() -> None:
     click.echo(json.dumps(experiment_schema(), indent=2))
 
 
-def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dict[str, Story], str]:
-    """Play every node; after Ctrl-C those that were finished, and a sentence about it."""
+def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dict[str, Story], str, int]:
+    """Play every node; after Ctrl-C or a lost server those that were finished, with a sentence and an exit code."""
     import os
 
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the C core writes to stderr what we say in sentences
 
+    from runtimes.errors import BadInput, CrishimError
     from shim.skew.play import play
 
     stories: dict[str, Story] = {}
+    why, code = "", 130
     try:
         stories.update(play(experiment, sockets))  # one after the other: what was finished stays
     except KeyboardInterrupt:
-        missing = [name for name in experiment.nodes if name not in stories]
-        return stories, f"node {', '.join(missing)} was not played to its end"
-    return stories, ""
+        pass
+    except BadInput:
+        raise
+    except CrishimError as fault:
+        if not stories:
+            raise
+        why, code = f": {fault}", 1
+    else:
+        return stories, "", 0
+    missing = [name for name in experiment.nodes if name not in stories]
+    return stories, f"node {', '.join(missing)} was not played to its end{why}", code
 
 
 def _paths(sockets: tuple[str, ...], experiment: Experiment) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from shim.cli.terminal import Terminal
 from shim.skew.compare import lines
-from shim.skew.moment import UP
+from shim.skew.moment import RUNNING, UP, WAITING
 from shim.skew.story import Happening, happenings, titled
 from shim.skew.story_report import BEGIN, counted
 
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from shim.skew.play import Story
 
 _INDENT = 4  # columns before what a step did
+_CALLS = 12  # of one line that gained or lost them: the report has them all
 _REASONS = 3  # of one change: the report has them all
 _COLOURS = {"gained": "red", "lost": "green", "changed": "yellow", "refused": "red", "same": "dim"}
 _VERBS = {"appears": "starts with", "restarts": "is restarted, and keeps", "ends": "ends; it had"}
+_PLAINLY = (RUNNING, WAITING)  # states that are not told of what ends
 
 
 def told(experiment: Experiment, stories: Mapping[str, Story], report: Report, *, everything: bool = False) -> str:
@@ -39,12 +41,15 @@ class _Teller:
         self.experiment, self.stories, self.everything = experiment, stories, everything
         self.terminal = Terminal()
         self._told: dict[tuple[int, str], list[Happening]] = {}
+        self._announced: dict[
+            tuple[object, ...], int
+        ] = {}  # what a restart would change, and in which step that was said
         for each in happenings(stories):
             self._told.setdefault((each.step, each.seen.node), []).append(each)
 
     def head(self, report: Report) -> Iterator[str]:
         """Say what this is about."""
-        yield self.terminal.style(report.title, "bold")
+        yield from (self.terminal.style(line, "bold") for line in self.terminal.wrapped(report.title, 0))
         for sentence in report.summary[:-1]:
             yield from self.terminal.wrapped(sentence, 0)
 
@@ -52,7 +57,8 @@ class _Teller:
         """Tell of the beginning and of each step."""
         names = (BEGIN, *(f"{number} {step.name}" for number, step in enumerate(self.experiment.steps, 1)))
         for number, name in enumerate(names):
-            yield [self.terminal.style(name, "bold"), *self._step(number)]
+            head = [self.terminal.style(line, "bold") for line in self.terminal.wrapped(name, 0)]
+            yield [*head, *self._step(number)]
 
     def checks(self, report: Report) -> Iterator[str]:
         """Say what was expected and did not come, and how it ended."""
@@ -87,12 +93,14 @@ class _Teller:
             if (there := getattr(moment, part)) not in (UP, getattr(last, part, UP))
         ]
         up = [part for part in ("kubelet", "runtime") if getattr(moment, part) == UP != getattr(last, part, UP)]
-        if last is None or last.builds != moment.builds or told or down or up or self.everything:
+        if last is None or last.builds != moment.builds or told or down or up or self.everything or moment.notes:
             yield f"  {node}: {moment.builds}" if last is None or last.builds != moment.builds else f"  {node}"
         for part, there in down:
             yield from self._lines(f"the {part} does not run: {there}", "red")
         for part in up:
             yield from self._lines(f"the {part} runs again", "green")
+        for note in moment.notes:
+            yield from self._lines(note)
         for each in told:
             yield from self._happening(each)
         if self.everything:
@@ -105,22 +113,45 @@ class _Teller:
         title = self.terminal.style(each.seen.title, "bold")
         colour = _COLOURS.get(each.status, "")
         if each.what in _VERBS:
-            yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}")
+            state = f" ({each.seen.state})" if each.what == "ends" and each.seen.state not in _PLAINLY else ""
+            yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}{state}")
             return
+        said = self._announcement(each)
+        more = f", as step {said} said" if said is not None else ""
         if each.what == "fails":
-            yield from self._lines(f"{title} {self.terminal.style('does not start', 'red')}: {titled(each.then)}")
+            yield from self._lines(f"{title} {self.terminal.style('does not start', 'red')}{more}: {titled(each.then)}")
+            if said is not None:
+                return
         else:
             verb = "will change when it is restarted" if each.what == "will change" else "changes"
             was = each.before.title if each.before else "nothing"
             now = titled(each.then)
-            yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}")
-            for line in lines(each.changes):
+            yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}{more}")
+            if said is not None:
+                return
+            for line in map(self._short, lines(each.changes)):
                 yield from self._lines(line, {"+": "red", "-": "green"}.get(line[0], "yellow"), more=2)
         for reason in each.reasons[:_REASONS]:
             source = f" [{reason.source}]" if reason.source else ""
             yield from self._lines(f"because {reason.layer}: {reason.because}{source}", "dim", more=2)
         if len(each.reasons) > _REASONS:
             yield from self._lines(f"and {counted(len(each.reasons) - _REASONS, 'more reason')}", "dim", more=2)
+
+    def _short(self, line: str) -> str:
+        """Cut what gained or lost too many calls to read; the report has them all."""
+        names, bracket, outcome = line.partition(" (")
+        listed = names.split(", ")
+        if self.everything or len(listed) <= _CALLS:
+            return line
+        return f"{', '.join(listed[: _CALLS - 1])} and {len(listed) - _CALLS + 1} more{bracket}{outcome}"
+
+    def _announcement(self, each: Happening) -> int | None:
+        """Return the step that has said what happens now, if one has."""
+        change = each.seen.key, each.before and each.before.digest, each.then.title, each.then.digest
+        if each.what != "will change":
+            return self._announced.pop(change, None)
+        self._announced[change] = each.step
+        return None
 
     def _failed(self, check: Check) -> Iterator[str]:
         place = ":".join(str(part) for part in (check.file, check.line) if part)

@@ -147,14 +147,25 @@ def _sync(pod: Wanted, seen: Seen, backoff: BackOff, now: int) -> list[Action]:
     sandbox = seen.sandboxes[0]
     latest = _latest(each for each in seen.containers if each.sandbox_id == sandbox.id)
     actions, done = _init(pod, latest, sandbox.id, backoff, now)
+    everything = _latest(seen.containers)
     if not done:
-        return actions
+        return [_numbered(action, everything) for action in actions]
     regular = [each for each in pod.containers if each.kind == "container"]
     more = [action for each in regular for action in _container(pod, each, latest, sandbox.id, backoff, now)]
     if not more and not any(each.name in latest and latest[each.name].state == "running" for each in regular):
         # Everything has ended and nothing starts again: the pod is over.
         return list(_stop(pod.uid, seen, "every container has ended, and none is restarted"))
-    return actions + more
+    return [_numbered(action, everything) for action in actions + more]
+
+
+def _numbered(action: Action, everything: dict[str, Container]) -> Action:
+    """Count restarts over all sandboxes of the pod: the name of a container has the number, and no two may have one.
+
+    Source: pkg/kubelet/kuberuntime/kuberuntime_container.go (startContainer) at v1.18.6 and v1.36.3.
+    """
+    if isinstance(action, StartContainer) and action.name in everything:
+        return msgspec.structs.replace(action, restarts=everything[action.name].restarts + 1)
+    return action
 
 
 def _sandbox_changed(pod: Wanted, seen: Seen) -> tuple[str, int]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from runtimes.errors import BadInput
+from msgspec.structs import replace
+
+from runtimes.errors import BadInput, Refused
 from runtimes.model import find, known
 from shim import nodefile
 from shim.kubelet import releases
-from shim.nodefile.document import OWN_FILE
+from shim.nodefile.document import OWN_FILE, KubeletPart
 from shim.skew.experiment import (
     Action,
     Configure,
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runtimes.release import Release
+    from shim.node import Node
     from shim.nodefile import Document
 
 _PATHS = ("config", "configDir", "root")  # the settings that are paths
@@ -52,6 +56,26 @@ def written(document: Document, action: Action) -> Document:
                 _require_direction(document, name, version, down=action.down, drained=action.drained)
             return nodefile.apply_settings(document, _settings(action))
     return document
+
+
+def opened(document: Document) -> Node:
+    """Open a node as it begins, one whose kubelet refuses to start with a kubelet of which nothing is said.
+
+    Raises `BadInput` where something is wrong with it, or its runtime does not start.
+    """
+    try:
+        return nodefile.open_node(document)
+    except Refused as refusal:
+        if refusal.where == "kubelet":
+            return opened(replace(document, kubelet=KubeletPart()))
+        fault = BadInput(f"the runtime does not start: {refusal}", right="a node that starts")
+        raise document.origin.fault("runtime", fault) from None
+
+
+def startable(document: Document) -> None:
+    """Raise `BadInput` where a document is wrong in a way that no component could refuse: a file that is not there."""
+    with contextlib.suppress(Refused):
+        nodefile.open_node(document)
 
 
 def names_of(said: str | list[str] | None) -> tuple[str, ...]:

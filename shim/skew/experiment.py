@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 Component = Literal["kubelet", "runtime"]
 
+_UNITS = (("d", 86400), ("h", 3600), ("min", 60))
+
 
 class Place(msgspec.Struct, frozen=True):
-    """Where something stands: a file, and a line of it."""
+    """Where something stands: a file, a line and a column of it, and the field."""
 
     file: str = ""
     line: int | None = None
+    column: int | None = None
+    field: str = ""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +134,8 @@ class Wait(Action, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """In a few words."""
-        return f"wait {self.seconds:g} s"
+        unit, length = next((each for each in _UNITS if self.seconds and not self.seconds % each[1]), ("s", 1))
+        return f"wait {self.seconds / length:g} {unit}"
 
 
 class Which(msgspec.Struct, frozen=True, kw_only=True):

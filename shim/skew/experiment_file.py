@@ -17,7 +17,7 @@ from runtimes.facts import read_file
 from shim import nodefile
 from shim.kubelet import manifest
 from shim.nodefile import read_user_file, reading
-from shim.skew.actions import names_of
+from shim.skew.actions import names_of, opened
 from shim.skew.experiment import Experiment, Workload, matching
 from shim.skew.experiment_steps import Steps
 from shim.skew.places import Places
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from shim.nodefile import Document
 
 _WHAT_IT_HOLDS = "an experiment holds nodes, workloads, steps and expect"
-_TEXT = "manifest"  # what errors call a manifest that stands in the experiment itself
 
 
 @functools.cache
@@ -51,8 +50,7 @@ def loads(text: str | bytes, where: str, *, base: str) -> Experiment:
     """Read an experiment. `where` is what errors begin with, `base` where relative paths start."""
     whole = _Reader()
     whole.read(text, where, base)
-    if not whole.faults:
-        whole.check(where)
+    whole.check(where)
     if whole.faults:
         raise reading.BadDocument(whole.faults)
     return whole.experiment(where)
@@ -65,8 +63,10 @@ class _Reader:
         self.faults: list[BadInput] = []
         self.nodes: dict[str, Document] = {}
         self.workloads: dict[str, Workload] = {}
+        self._places: dict[str, tuple[Places, str]] = {}  # of each workload: the file, and its field
         self.steps = Steps(self.faults)
         self.head: dict[str, Any] = {}
+        self._lacking = False  # whether nodes or workloads are named that could not be read
         self._open: list[str] = []  # the files that include each other, down to the one being read
 
     def read(self, text: str | bytes, where: str, base: str, path: str = "") -> None:
@@ -76,11 +76,15 @@ class _Reader:
         value = reader.read(reading.compose(text, where, _WHAT_IT_HOLDS), schema())
         self.faults += reader.faults
         if not isinstance(value, dict):
+            self._lacking = True
             return
-        places = Places(where, reader.places)
+        faulty = frozenset(fault.field for fault in reader.faults)
+        places = Places(where, reader.places, faulty, tuple(text.splitlines()))
+        self._lacking |= any(places.is_faulty(name) for name in ("nodes", "workloads", "include"))
         self._open.append(os.path.realpath(path or where))
-        for number, name in enumerate(value.get("include") or ()):
-            self._include(name, base, places, f"include[{number}]")
+        for field, name in places.numbered("include", value.get("include") or ()):
+            if name is not None:
+                self._include(name, base, places, field)
         self._open.pop()
         for name, said in (value.get("nodes") or {}).items():
             self._node(name, said, base, places)
@@ -92,14 +96,15 @@ class _Reader:
 
     def check(self, where: str) -> None:
         """Look at what one file alone cannot say."""
-        if not self.nodes:
+        if not self.nodes and not self._lacking:
             self.faults.append(BadInput("names no node", where=where, field="nodes", right="one at least"))
         names = tuple(self.nodes)
-        for workload in self.workloads.values():
+        for workload in self.workloads.values() if not self._lacking else ():
             if not matching(workload.nodes, names):
-                what = f"workload {workload.name} is on no node: none is called {' or '.join(workload.nodes)}"
-                self.faults.append(BadInput(what, where=where, field=f"workloads.{workload.name}.nodes"))
-        self.steps.check(self.nodes, self.workloads)
+                what = f"no node is called {' or '.join(workload.nodes)}"
+                places, field = self._places[workload.name]
+                self.faults.append(places.fault(f"{field}.nodes", what, f"one of {', '.join(names)}"))
+        self.steps.check(self.nodes, self.workloads, whole=not self._lacking)
 
     def experiment(self, where: str) -> Experiment:
         """Return what was read."""
@@ -124,6 +129,7 @@ class _Reader:
         try:
             text = read_user_file(path)
         except BadInput as fault:
+            self._lacking = True
             self.faults.append(places.fault(field, f"{name}: {fault.what}"))
             return
         head = self.head
@@ -139,9 +145,11 @@ class _Reader:
                 self.nodes[name] = nodefile.load(os.path.join(base, said))  # noqa: PTH118
             else:
                 self.nodes[name] = nodefile.of_values(said, places.where, places.below(field), base=base)
+            opened(self.nodes[name])
         except BadInput as fault:
+            self._lacking = True
             inside = fault.faults if isinstance(fault, reading.BadDocument) else (fault,)
-            self.faults += (places.blamed(field, each) for each in inside)
+            self.faults += (places.blamed(field, places.under(field, each)) for each in inside)
 
     def _workload(self, name: str, said: dict[str, Any] | str, base: str, places: Places) -> None:
         field = f"workloads.{name}"
@@ -150,13 +158,17 @@ class _Reader:
         more = {} if isinstance(said, str) else {key: value for key, value in said.items() if value is not None}
         text = said if isinstance(said, str) else more.get("manifest")
         if not text:
-            self.faults.append(places.fault(field, "says nothing of its pods", "manifest: the path of a file"))
+            self._lacking = True
+            if not places.is_faulty(field):
+                self.faults.append(places.fault(field, "says nothing of its pods", "manifest: the path of a file"))
             return
         try:
-            pods = self._pods(text, base, places.where, field)
+            pods = self._pods(text, base, places, field if isinstance(said, str) else f"{field}.manifest")
         except BadInput as fault:
+            self._lacking = True
             self.faults.append(places.blamed(field, fault))
             return
+        self._places[name] = places, field
         self.workloads[name] = Workload(
             name=name,
             pods=tuple(pods),
@@ -165,8 +177,11 @@ class _Reader:
             handler=more.get("handler", ""),
         )
 
-    def _pods(self, text: str, base: str, where: str, field: str) -> list[Pod]:
+    def _pods(self, text: str, base: str, places: Places, field: str) -> list[Pod]:
         if "\n" in text:
-            return manifest.pods(text, f"{where}, {field}, {_TEXT}")
+            above = places.above_block(field)
+            if above is None:
+                return manifest.pods(text, f"{places.where}, {field}")
+            return manifest.pods("\n" * above + text, places.where)  # its lines are those of this file
         path = os.path.join(base, text)  # noqa: PTH118
         return manifest.pods(read_user_file(path), path)

@@ -11,17 +11,30 @@ from typing import TYPE_CHECKING, Any
 from runtimes.errors import BadInput
 from shim.builtin import capabilities
 from shim.nodefile import reading
-from shim.skew.actions import VERBS, action, names_of, written
+from shim.skew.actions import VERBS, action, names_of, startable, written
 from shim.skew.calls import call
-from shim.skew.experiment import Delete, Deploy, Expectation, Kill, Step, Which, matching
+from shim.skew.experiment import (
+    Delete,
+    Deploy,
+    Expectation,
+    Kill,
+    Reboot,
+    Reload,
+    Restart,
+    Step,
+    Upgrade,
+    Which,
+    matching,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from shim.nodefile import Document
     from shim.skew.experiment import Workload
     from shim.skew.places import Places
 
+_STARTING = (Upgrade, Restart, Reload, Reboot)  # what has a component read what is written down
 _CHECKS = ("profile", "digest", "state", "message", "unchanged", "because", "kubelet", "runtime")
 
 
@@ -33,40 +46,48 @@ class Steps:
         self.found: list[Step] = []
         self.at_end: list[Expectation] = []
         self._places: list[tuple[Places, str]] = []  # of each step: the file, and its field
+        self._lost: int | None = None  # the first step after one that could not be read
 
-    def read(self, said: Iterable[dict[str, Any] | str], base: str, places: Places) -> None:
+    def read(self, said: Sequence[dict[str, Any] | str], base: str, places: Places) -> None:
         """Take the steps of one file."""
-        for number, each in enumerate(said):
-            field = f"steps[{number}]"
+        for field, each in places.numbered("steps", said):
+            if each is None:
+                self._lose()
+                continue
             step = {each: None} if isinstance(each, str) else each
+            expected = self._expect(step.get("expect") or (), places, f"{field}.expect")
             verbs = [key for key in VERBS if key in step]
-            if len(verbs) != 1:
+            if len(verbs) == 1:
+                (verb,) = verbs
+                try:
+                    done = action(verb, step[verb], base)
+                except BadInput as fault:
+                    self.faults.append(places.blamed(f"{field}.{verb}", fault))
+                else:
+                    self._places.append((places, f"{field}.{verb}" if isinstance(each, dict) else field))
+                    nodes = names_of(step.get("nodes")) or ("*",)
+                    name = step.get("name") or str(done)
+                    self.found.append(
+                        Step(name=name, action=done, nodes=nodes, expect=expected, place=places.of(field))
+                    )
+                    continue
+            elif not places.is_faulty(field):
                 what = f"does {' and '.join(verbs)}" if verbs else "does nothing"
                 self.faults.append(places.fault(field, what, f"one of {', '.join(VERBS)}"))
-                continue
-            (verb,) = verbs
-            try:
-                done = action(verb, step[verb], base)
-            except BadInput as fault:
-                self.faults.append(places.blamed(f"{field}.{verb}", fault))
-                continue
-            self._places.append((places, f"{field}.{verb}" if isinstance(each, dict) else field))
-            self.found.append(
-                Step(
-                    name=step.get("name") or str(done),
-                    action=done,
-                    nodes=names_of(step.get("nodes")) or ("*",),
-                    expect=self._expect(step.get("expect") or (), places, f"{field}.expect"),
-                    place=places.of(field),
-                )
-            )
+            self._lose()
 
-    def last(self, said: Iterable[dict[str, Any]], places: Places) -> None:
+    def _lose(self) -> None:
+        self._lost = len(self.found) if self._lost is None else self._lost
+
+    def last(self, said: Sequence[dict[str, Any]], places: Places) -> None:
         """Take what one file expects at the end."""
         self.at_end += self._expect(said, places, "expect")
 
-    def check(self, nodes: dict[str, Document], workloads: dict[str, Workload]) -> None:
-        """Look at every step with the nodes and workloads that there are by then."""
+    def check(self, nodes: dict[str, Document], workloads: dict[str, Workload], *, whole: bool) -> None:
+        """Look at every step with the nodes and workloads that there are by then.
+
+        Unless it is the `whole` of them that could be read, nobody is missed.
+        """
         documents = dict(nodes)
         there = [
             (node, workload.name, str(pod), container.name or "")
@@ -75,18 +96,26 @@ class Steps:
             for pod in workload.pods
             for container in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))
         ]
-        for step, (places, field) in zip(self.found, self._places, strict=True):
-            self._names(step, places, field, tuple(nodes), tuple(workloads))
-            if isinstance(step.action, Kill) and not any(step.action.which.matches(*each) for each in there):
-                self._fault(places, field, f"nothing is {step.action.which}")
-            self._written(step, places, field, documents)
+        for number, (step, (places, field)) in enumerate(zip(self.found, self._places, strict=True)):
+            if whole:
+                self._names(step, places, field, tuple(nodes), tuple(workloads))
+                if isinstance(step.action, Kill) and not any(step.action.which.matches(*each) for each in there):
+                    self._fault(places, field, f"nothing is {step.action.which}")
+            if self._lost is None or number < self._lost:
+                self._written(step, places, field, documents)
+        if not whole:
+            return
         for expected in (*(each for step in self.found for each in step.expect), *self.at_end):
             about_node = expected.kubelet is not None or expected.runtime is not None
             is_there = any(expected.which.matches(*each) for each in there)
             if not is_there and not (about_node and matching(expected.which.node, tuple(nodes))):
                 what = f"there is never a container with {expected.which}"
+                if about_node:
+                    what = f"no node is called {' or '.join(expected.which.node)}"
                 place = expected.place
-                self.faults.append(BadInput(what, where=place.file, line=place.line, field="expect"))
+                self.faults.append(
+                    BadInput(what, where=place.file, line=place.line, column=place.column, field=place.field)
+                )
 
     def _names(
         self, step: Step, places: Places, field: str, nodes: tuple[str, ...], workloads: tuple[str, ...]
@@ -105,6 +134,8 @@ class Steps:
         for name in matching(step.nodes, tuple(documents)):
             try:
                 documents[name] = written(documents[name], step.action)
+                if isinstance(step.action, _STARTING):
+                    startable(documents[name])
             except BadInput as fault:
                 inside = fault.faults if isinstance(fault, reading.BadDocument) else (fault,)
                 for each in inside:
@@ -116,10 +147,11 @@ class Steps:
         names = ", ".join(known)
         self.faults.append(places.fault(field, what, f"one of {names}" if names else ""))
 
-    def _expect(self, said: Iterable[dict[str, Any]], places: Places, field: str) -> tuple[Expectation, ...]:
+    def _expect(self, said: Sequence[dict[str, Any]], places: Places, field: str) -> tuple[Expectation, ...]:
         found = []
-        for number, each in enumerate(said):
-            place = f"{field}[{number}]"
+        for place, each in places.numbered(field, said):
+            if each is None or places.is_faulty(place):
+                continue
             try:
                 found.append(_expectation(each, places, place))
             except BadInput as fault:

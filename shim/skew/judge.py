@@ -45,7 +45,9 @@ def judge(experiment: Experiment, stories: Mapping[str, Story]) -> tuple[Verdict
     """Return what came of every expectation on the nodes that were played, in the order of the file."""
     asked = [(number, step.name, each) for number, step in enumerate(experiment.steps, 1) for each in step.expect]
     asked += [(len(experiment.steps), _AT_END, each) for each in experiment.expect]
-    return tuple(verdict for number, name, each in asked for verdict in _judged(each, number, name, stories))
+    return tuple(
+        verdict for number, name, each in asked for verdict in _judged(experiment, each, number, name, stories)
+    )
 
 
 def at(story: Story, number: int) -> Moment:
@@ -53,7 +55,9 @@ def at(story: Story, number: int) -> Moment:
     return next(moment for moment in reversed(story[: number + 1]) if moment is not None)
 
 
-def _judged(expected: Expectation, number: int, name: str, stories: Mapping[str, Story]) -> Iterator[Verdict]:
+def _judged(
+    experiment: Experiment, expected: Expectation, number: int, name: str, stories: Mapping[str, Story]
+) -> Iterator[Verdict]:
     matched = False
     for node in matching(expected.which.node, tuple(stories)):
         story = stories[node]
@@ -70,7 +74,7 @@ def _judged(expected: Expectation, number: int, name: str, stories: Mapping[str,
             if expected.which.matches(*seen.key):
                 matched = True
                 yield _on(expected, number, name, seen, before.get(seen.key))
-    if not matched:
+    if not matched and len(stories) == len(experiment.nodes):  # of a node that was not played nothing is known
         gone = expected.state == ABSENT
         yield Verdict(
             step=number,

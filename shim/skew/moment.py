@@ -48,13 +48,17 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A node after a step. `kubelet` and `runtime` are "running", or why they do not; `says` is what happened."""
+    """A node after a step. `kubelet` and `runtime` are "running", or why they do not; `says` is what happened.
+
+    `notes` are what its runtimes have to say about the step: what they removed, what a reload could not do.
+    """
 
     node: str
     kubelet: str
     runtime: str
     builds: str
     says: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     seen: tuple[Seen, ...]
 
     def by_key(self) -> dict[tuple[str, str, str, str], Seen]:

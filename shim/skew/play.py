@@ -95,7 +95,15 @@ def _borrowed(client: Client, path: str) -> Iterator[None]:
         raise CrishimError(f"no crishim answers at unix://{path}: {shown.message} (start one with crishim serve)")
     if client.call("runtime", "v1", "ListPodSandbox").items:
         raise CrishimError(f"pods run at unix://{path}: an experiment needs a server to itself (--state :memory:)")
+    images = _images(client)
     try:
         yield
     finally:
+        for image in _images(client) - images:
+            client.call("image", "v1", "RemoveImage", {"image": {"image": image}})
         client.call("node", "", "Replace", {"node_yaml": shown.node_yaml, "origin": "the node before the experiment"})
+
+
+def _images(client: Client) -> set[str]:
+    answer = client.call("image", "v1", "ListImages")
+    return set() if isinstance(answer, Fault) else {image.id for image in answer.images}

@@ -2,8 +2,9 @@
 
 A setting is written down at once and counts when its component reads it: the kubelet when it starts, a runtime when it
 starts or, as far as its release does that, when it is told to reload. A component that does not start with what is
-written down stays down, and what runs goes on. The runtime is an engine, in this process or behind a socket; the
-kubelet is the agent that runs against either.
+written down stays down, and what runs goes on; its unit tries again for good (Restart=always), so it is back with the
+step that takes away what kept it down. The runtime is an engine, in this process or behind a socket; the kubelet is the
+agent that runs against either.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from runtimes.errors import BadInput, CrishimError, Refused
+from runtimes.model import wipes
 from shim import nodefile
 from shim.cri.agent import Agent, How
 from shim.kubelet.api import stored
 from shim.kubelet.handshake import Fault
-from shim.nodefile.document import KubeletPart
+from shim.kubelet.observed import wanted
 from shim.skew import experiment as does
-from shim.skew.actions import written
+from shim.skew.actions import opened, written
 from shim.skew.experiment import Action, matching
 from shim.skew.moment import UP, Moment
 from shim.skew.observer import Deployed, Observer
@@ -31,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shim.cri.client import Connection
-    from shim.node import Node
     from shim.nodefile import Document
     from shim.skew.experiment import Workload
+    from shim.skew.posture import Build
     from shim.skew.rehearsed import Clock
 
 _GRACE = 30  # seconds, as a kubelet gives a container by default
@@ -54,6 +56,7 @@ class Site:
         self.kubelet = self.runtime = UP
         self.agent: Agent | None = None
         self.says: list[str] = []
+        self.notes: list[str] = []
         self.pods: dict[tuple[str, str], Deployed] = {}  # by workload and name
         self._generation = 0
         self._cordoned = False
@@ -72,7 +75,7 @@ class Site:
             does.Uncordon: self._uncordon,
             does.Wait: lambda action: clock.advance(action.seconds),
         }
-        self.node = self._first()
+        self.node = opened(document)
         self.served_by = self.node.kubelet  # the last one that came up: the pods are as it made them
         self._observer = Observer(self)
         self._put(restart=True)
@@ -80,7 +83,7 @@ class Site:
 
     def do(self, action: Action) -> None:
         """Do something and let the kubelet do what follows. Raises `BadInput` for what no node could do."""
-        self.says = []
+        self.says, self.notes = [], []
         self.document = written(self.document, action)
         self._deeds[type(action)](action)
         self._settle()
@@ -96,6 +99,7 @@ class Site:
             runtime=self.runtime,
             builds=builds,
             says=tuple(self.says),
+            notes=tuple(dict.fromkeys(self.notes)),
             seen=self._observer.look(),
         )
 
@@ -113,18 +117,6 @@ class Site:
 
     # The components
 
-    def _first(self) -> Node:
-        """Open the node. One whose component does not start is opened with the default one, which is then down."""
-        try:
-            return nodefile.open_node(self.document)
-        except Refused as refusal:
-            if refusal.where != "kubelet":
-                raise BadInput(
-                    f"the runtime of node {self.name} does not start: {refusal}", right="a node that starts"
-                ) from None
-            self.kubelet = str(refusal)
-            return nodefile.open_node(replace(self.document, kubelet=KubeletPart()))
-
     def _restart(self, action: does.Restart) -> None:
         if action.component == "kubelet":
             self._start_kubelet()
@@ -141,7 +133,7 @@ class Site:
             self._connect()
         except Refused as refusal:
             self.kubelet = str(refusal)
-            self.says.append(f"the kubelet does not start: {refusal}")
+            self._say(f"the kubelet does not start: {refusal}")
 
     def _connect(self) -> None:
         if self.runtime != UP:
@@ -163,27 +155,44 @@ class Site:
             node = nodefile.open_node(self._with(runtime=document), self.node if only_changed else None)
         except Refused as refusal:
             self.runtime = str(refusal)
-            self.says.append(f"the runtime does not start: {refusal}")
+            self._say(f"the runtime does not start: {refusal}")
             return
-        self.node = replace(node, kubelet=self.node.kubelet)
+        before, self.node = self.node, replace(node, kubelet=self.node.kubelet)
         self.runtime = UP
         self._put(restart=not only_changed)
+        for name, entry in self.node.entries.items():
+            old = before.entries.get(name)
+            if old is not None and old.runtime is not entry.runtime:
+                self._wipe(name, build_of(before, old), build_of(self.node, entry))
+
+    def _wipe(self, handler: str, old: Build, new: Build) -> None:
+        """Remove what a runtime does not keep when it starts; what another family has made it knows nothing of."""
+        why = wipes(self.node.entries[handler].runtime, old.release)
+        if old.family != new.family:
+            why = f"{new.family} knows nothing of the pods that {old.family} has made"
+        if why:
+            self.notes.append(why)
+            for item in self.ask("ListPodSandbox").items:
+                if item.runtime_handler == handler:
+                    self.ask("RemovePodSandbox", pod_sandbox_id=item.id)
 
     def _reload(self, _action: Action | None = None) -> None:
-        """Tell the runtimes to read their configuration again."""
+        """Tell the runtimes to read their configuration again: those that run."""
+        if self.runtime != UP:
+            return
         node = nodefile.keep_running(self._with(runtime=self.document), self.node)
         node, told = nodefile.reload_node(replace(node, kubelet=self.node.kubelet))
         self.node = node
         self._put(keep_running=True)
         self._admin("Reload")
-        self.says += (step.because for each in told.values() for step in each.steps)
-        self.says += (each.failure for each in told.values() if each.failure)
+        self.notes += (step.because for each in told.values() for step in each.steps)
+        self.notes += (each.failure for each in told.values() if each.failure)
 
     def _upgrade(self, action: does.Upgrade) -> None:
         if action.drained:
             self._drain()
             self._settle()
-        for name in action.versions:
+        for name in sorted(action.versions, key="kubelet.version".__eq__):  # it needs the runtimes
             if name == "kubelet.version":
                 self._start_kubelet()
             elif name == "runtime.version":
@@ -198,6 +207,7 @@ class Site:
     def _reboot(self, _action: Action | None = None) -> None:
         for item in self.ask("ListPodSandbox").items:
             self.ask("StopPodSandbox", pod_sandbox_id=item.id)
+        self.node = replace(self.node, document=replace(self.node.document, host=self.document.host))
         self._start_runtimes(self.document)
         self._start_kubelet()
 
@@ -265,6 +275,8 @@ class Site:
             if not action.whole:
                 if each.id:
                     self.ask("StopContainer", container_id=each.id, timeout=_GRACE)
+                if self.agent is not None:  # its end wakes the pod's worker, whatever that waits for
+                    self.agent.backoff.synced(wanted(self.served_by, deployed.current).uid)
             elif deployed.how.source == "api":
                 self._create(deployed)
             else:
@@ -293,6 +305,10 @@ class Site:
     # What follows
 
     def _settle(self) -> None:
+        if self.runtime != UP:
+            self._start_runtimes(self.document)
+        if self.agent is None:
+            self._start_kubelet()
         if self.agent is None or self.runtime != UP:
             return
         pods = [each.current for each in self.pods.values() if each.refused is None]
@@ -304,6 +320,11 @@ class Site:
         except CrishimError as fault:
             self.kubelet = str(fault)
             self.says.append(f"the kubelet can do nothing: {fault}")
+
+    def _say(self, text: str) -> None:
+        """Tell something of this step, once."""
+        if text not in self.says:
+            self.says.append(text)
 
     def _admin(self, method: str, **fields: object) -> Any:
         answer = self.connection.call("node", "", method, dict(fields))

@@ -133,6 +133,9 @@ def _of_nodes(experiment: Experiment, stories: Mapping[str, Story]) -> Iterator[
                 if there not in (UP, getattr(last, part, UP)):
                     message = f"the {part} of node {node} does not run: {there}"
                     yield _finding("error", f"{part}-down", message, f"node {node}", _place(experiment, number))
+            for note in moment.notes if moment else ():
+                message = f"node {node}: {note}"
+                yield _finding("note", "node-says", message, f"node {node}", _place(experiment, number))
             last = moment or last
 
 
