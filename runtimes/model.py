@@ -252,9 +252,10 @@ def find(name: str) -> RuntimeModel:
 def known(model: RuntimeModel, text: str) -> Release:
     """Return a release of a family by the name that people or vendors give it. Unknown ones are refused."""
     release = parse(text)
-    releases = [each.release for each in model.releases()]
-    if release in releases:
+    key = release.key  # worked out once: this is asked for every container that is looked at
+    if any(each.release.key == key for each in model.releases()):
         return release
+    releases = [each.release for each in model.releases()]
     below = max((each for each in releases if each < release), default=None)
     above = min((each for each in releases if each > release), default=None)
     nearest = " and ".join(each.upstream for each in (below, above) if each)

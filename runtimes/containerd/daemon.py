@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtimes import runc
 from runtimes.containerd import container, sandbox, seccomp, users
 from runtimes.containerd.config import load
-from runtimes.containerd.known import Known
+from runtimes.containerd.known import at
 from runtimes.containerd.objection import Objection
 from runtimes.containerd.paths import join
 from runtimes.containerd.persona import ContainerdPersona
@@ -42,7 +42,7 @@ class Daemon:
 
     def __init__(self, release: Release, host: Host, setup: Setup, files: Files) -> None:
         self.release, self.host, self.files = release, host, files
-        self.known = Known(release)
+        self.known = at(release)
         self.config: Config = load(setup.config, self.known, files)
         self._default = setup.handler or self.config.default_handler
         if self._default not in self.config.handlers:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtimes import facts
 from runtimes.facts import Facts
+from runtimes.release import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,6 +56,16 @@ class Known:
     def source(self, name: str) -> str:
         """Return where a fact is written down."""
         return every()[name].source
+
+
+def at(release: Release) -> Known:
+    """Return the facts of a build. Those that were worked out for another daemon of it are there."""
+    return _at(str(release))
+
+
+@functools.lru_cache(maxsize=256)
+def _at(text: str) -> Known:
+    return Known(parse(text))
 
 
 @functools.cache

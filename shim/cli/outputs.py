@@ -51,9 +51,9 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 def outputs(function: Callable[P, Any]) -> Callable[P, Any]:
     """Give a verb the options, and hand them to it as the argument `output`, an `Output`."""
 
-    @click.option("--report", "_report", callback=_checked, metavar="FILE.html", help="Write a page for a browser.")
-    @click.option("--junit", "_junit", callback=_checked, metavar="FILE", help="Write the checks as JUnit XML.")
-    @click.option("--sarif", "_sarif", callback=_checked, metavar="FILE", help="Write the findings as SARIF 2.1.0.")
+    @click.option("--report", "_report", callback=checked, metavar="FILE.html", help="Write a page for a browser.")
+    @click.option("--junit", "_junit", callback=checked, metavar="FILE", help="Write the checks as JUnit XML.")
+    @click.option("--sarif", "_sarif", callback=checked, metavar="FILE", help="Write the findings as SARIF 2.1.0.")
     @click.option("--json", "_json", is_flag=True, help="Print the report as JSON.")
     @click.option("--markdown", "_markdown", is_flag=True, help="Print it as Markdown, for a pull request.")
     @functools.wraps(function)
@@ -98,7 +98,7 @@ def write(path: str, text: str) -> None:
             os.unlink(beside)  # noqa: PTH108
 
 
-def _checked(_context: click.Context, option: click.Parameter, path: str | None) -> str:
+def checked(_context: click.Context, option: click.Parameter, path: str | None) -> str:
     """Refuse a file that could not be written later, when the work is done."""
     if path is None:
         return ""

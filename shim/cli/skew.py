@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from shim.cli.outputs import Output, outputs
+from shim.cli.skew_search import search
 
 if TYPE_CHECKING:
     from shim.skew.experiment import Experiment
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 @click.group("skew")
 def command() -> None:
     """Rehearse upgrades, downgrades, flags and restarts: who changes, who will at the next restart, and why."""
+
+
+command.add_command(search)
 
 
 @command.command("run")

@@ -8,6 +8,7 @@ pkg/kubelet/images/image_manager.go (EnsureImageExists) at v1.36.3.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,9 +83,10 @@ class Agent:
         self.refused: dict[str, Refused] = {}  # pod -> why it does not run
         self.failed: dict[tuple[str, str], Failed] = {}  # pod and container ("" for its sandbox) -> the last attempt
         self._targets: dict[str, Wanted] = {}
-        self._users: dict[str, User] = {}
-        self._end_init, self._ended = end_init, set[str]()
-        self._how = how or (lambda _pod: How())
+        self.users: dict[str, User] = {}
+        self._end_init = end_init
+        self.ended: set[str] = set()  # ids of init containers that count as done
+        self.how = how or (lambda _pod: How())
 
     def _connect(self, endpoint: str) -> Dialect:
         """Start up. Raises `Refused` in the words of the release."""
@@ -99,6 +101,15 @@ class Agent:
                     self.say(note)
                 return dialect
             answer = self.client.call(call.service, call.api, call.method, call.fields)
+
+    def copy(self, client: Connection, clock: Clock, say: Callable[[str], object], how: Callable[[Pod], How]) -> Agent:
+        """Return the same run of a kubelet, as far as it has come, on a copy of its runtime."""
+        other = copy.copy(self)
+        other.client, other.clock, other.say, other.how = client, clock, say, how
+        other.backoff, other.ended = self.backoff.copy(), set(self.ended)
+        other.refused, other.failed = dict(self.refused), dict(self.failed)
+        other.users = dict(self.users)
+        return other
 
     def settle(self, pods: Sequence[Pod]) -> list[sync.Wait]:
         """Do what can be done now, until there is nothing more, and return what has to wait."""
@@ -179,7 +190,7 @@ class Agent:
                     state=_STATES[item.state],
                     created_at=item.created_at,
                     finished_at=status.finished_at,
-                    exit_code=0 if item.id in self._ended else status.exit_code,
+                    exit_code=0 if item.id in self.ended else status.exit_code,
                     hash=item.annotations[_HASH],
                     restarts=int(item.annotations[_RESTARTS] or 0),
                 )
@@ -202,7 +213,7 @@ class Agent:
 
     def _planned(self, target: Wanted, user_of: Callable[[str], User] | None = None) -> PodRequests:
         """Return the requests for a pod."""
-        source = self._how(target.pod).source
+        source = self.how(target.pod).source
         return self.kubelet.requests(target.pod, source=source, node=self.node, user_of=user_of)
 
     def _do(self, action: sync.Action, target: Wanted | None, made: dict[str, str]) -> None:
@@ -232,7 +243,7 @@ class Agent:
         if request is None or request.metadata is None:
             raise Failed("FailedCreatePodSandBox", "the pod has no sandbox")
         request = replace(request, metadata=replace(request.metadata, attempt=action.attempt))
-        config, handler = _write_sandbox(request), self._how(target.pod).handler
+        config, handler = _write_sandbox(request), self.how(target.pod).handler
         answer = self._try("FailedCreatePodSandBox", "RunPodSandbox", config=config, runtime_handler=handler)
         made: str = answer.pod_sandbox_id
         self._try("FailedPodSandBoxStatus", "PodSandboxStatus", pod_sandbox_id=made)
@@ -246,8 +257,8 @@ class Agent:
         plan = next(each for each in planned.containers if each.name == action.name)
         image, policy = self._image(target, action.name)
         reference = self._ensure(image, policy, planned.sandbox)
-        if image not in self._users:
-            self._users[image] = self._ask_user(reference or image)
+        if image not in self.users:
+            self.users[image] = self._ask_user(reference or image)
             planned = self._planned(target, self._user)
             plan = next(each for each in planned.containers if each.name == action.name)
         if isinstance(plan.request, Refused):
@@ -264,7 +275,7 @@ class Agent:
         self._try("RunContainerError", "StartContainer", container_id=answer.container_id)
         if plan.kind == "init" and self._end_init:
             self._try("Killing", "StopContainer", container_id=answer.container_id, timeout=0)
-            self._ended.add(answer.container_id)
+            self.ended.add(answer.container_id)
 
     def _image(self, target: Wanted, name: str) -> tuple[str, str]:
         """Return a container's image and when it is pulled: latest always, others once, unless the pod says so."""
@@ -299,7 +310,7 @@ class Agent:
         return (None, status.username) if status.username else (0, "")
 
     def _user(self, image: str) -> User:
-        return self._users.get(image, (0, ""))
+        return self.users.get(image, (0, ""))
 
     def _ask(self, method: str, **fields: Any) -> Any:
         """Call what has to work."""

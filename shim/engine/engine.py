@@ -101,6 +101,10 @@ class Engine:
             self._images.pin()
             raise
 
+    def copy(self, clock: Clock) -> Engine:
+        """Return another engine, in memory, for the same node and with everything that exists on it."""
+        return Engine(self._ground.node, self._ground.store.copy(), clock)
+
     def close(self) -> None:
         """End all subscriptions, close the store and give its directory free."""
         self._journal.close()

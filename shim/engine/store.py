@@ -93,6 +93,13 @@ class Store:
             os.close(lock)
             raise
 
+    def copy(self) -> Store:
+        """Return another store with the same content, in memory."""
+        database = sqlite3.connect(MEMORY, isolation_level=None, check_same_thread=False)
+        with _faults(self._path):
+            self._database.backup(database)
+        return Store(database, MEMORY, None)
+
     @property
     def directory(self) -> str:
         """Where it lies; "/" for one in memory."""

@@ -38,6 +38,12 @@ class BackOff:
             return cls(_REDUCED_INITIAL, _REDUCED_MOST)
         return cls()
 
+    def copy(self) -> BackOff:
+        """Return another one that remembers the same."""
+        other = BackOff(self.initial, self.most)
+        other._entries, other._failed = dict(self._entries), dict(self._failed)
+        return other
+
     def until(self, key: str, finished_at: int, now: int) -> int:
         """Return when a container that ended may start again: `now` or earlier where it may at once."""
         pause, set_at = self._entries.get(key, (0, 0))

@@ -46,14 +46,17 @@ def action(verb: str, said: Any, base: str) -> Action:
     return _READ[verb](said, base)
 
 
-def written(document: Document, action: Action) -> Document:
-    """Return a node's document after an action, as far as that writes something down. Raises `BadInput`."""
+def written(document: Document, action: Action, *, at_once: bool = True) -> Document:
+    """Return a node's document after an action, as far as that writes something down. Raises `BadInput`.
+
+    Where it need not come `at_once`, what could be otherwise by then is not looked at: which releases are there.
+    """
     match action:
         case Configure():
             return nodefile.apply_settings(document, action.settings)
         case Upgrade():
             for name, version in action.versions.items():
-                _require_direction(document, name, version, down=action.down, drained=action.drained)
+                _require_release(document, name, version, action if at_once else None)
             return nodefile.apply_settings(document, _settings(action))
     return document
 
@@ -136,12 +139,13 @@ def _settings(action: Upgrade) -> dict[str, str]:
     return settings
 
 
-def _require_direction(document: Document, name: str, version: str, *, down: bool, drained: bool) -> None:
-    """Raise `BadInput` where a release is unknown, or not newer (older) than the one that is there."""
+def _require_release(document: Document, name: str, version: str, now: Upgrade | None) -> None:
+    """Raise `BadInput` where a release is unknown, or not newer (older) than the one that is there, if it comes now."""
     filled = nodefile.fill(document)
     if name == "kubelet.version":
-        now, then = (releases.known(text)[0] for text in (filled.kubelet.version or "", version))
-        _require_order("kubelet", now, then, down=down)
+        there, then = (releases.known(text)[0] for text in (filled.kubelet.version or "", version))
+        if now:
+            _require_order("kubelet", there, then, down=now.down)
         return
     handler = name.removeprefix("handlers.").removesuffix(".version") if name.startswith("handlers.") else ""
     if handler and handler not in filled.handlers:
@@ -150,9 +154,9 @@ def _require_direction(document: Document, name: str, version: str, *, down: boo
     family, at, number = version.rpartition("@")
     model = find(family if at else part.name or "")
     then = known(model, number)
-    if model.name == part.name:
-        _require_order(model.name, known(model, part.version or ""), then, down=down)
-    elif not drained:
+    if now and model.name == part.name:
+        _require_order(model.name, known(model, part.version or ""), then, down=now.down)
+    elif now and not now.drained:
         what = f"another runtime, {model.name} in the place of {part.name}, knows nothing of what runs"
         raise BadInput(what, right="drained: true")
 

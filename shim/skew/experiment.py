@@ -30,10 +30,14 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """Pods that come and go together, on the nodes whose names match."""
+    """Pods that come and go together, on the nodes whose names match.
+
+    `manifest` is what they were read from: the path of a file, or the text itself.
+    """
 
     name: str
     pods: tuple[Pod, ...]
+    manifest: str = ""
     nodes: tuple[str, ...] = ("*",)
     source: Source = "api"
     handler: str = ""

@@ -40,15 +40,18 @@ def schema() -> dict[str, Any]:
     return found
 
 
-def load(path: str) -> Experiment:
-    """Read an experiment file, "-" for standard input. Raises `BadInput` with a line for each thing that is wrong."""
+def load(path: str, *, in_any_order: bool = False) -> Experiment:
+    """Read an experiment file, "-" for standard input. Raises `BadInput` with a line for each thing that is wrong.
+
+    With `in_any_order` its steps are what may happen, not what happens: each is looked at for itself.
+    """
     where, base = ("standard input", os.getcwd()) if path == "-" else (path, os.path.dirname(os.path.abspath(path)))  # noqa: PTH100, PTH109, PTH120
-    return loads(read_user_file(path), where, base=base)
+    return loads(read_user_file(path), where, base=base, in_any_order=in_any_order)
 
 
-def loads(text: str | bytes, where: str, *, base: str) -> Experiment:
+def loads(text: str | bytes, where: str, *, base: str, in_any_order: bool = False) -> Experiment:
     """Read an experiment. `where` is what errors begin with, `base` where relative paths start."""
-    whole = _Reader()
+    whole = _Reader(in_any_order=in_any_order)
     whole.read(text, where, base)
     whole.check(where)
     if whole.faults:
@@ -59,12 +62,12 @@ def loads(text: str | bytes, where: str, *, base: str) -> Experiment:
 class _Reader:
     """One file and those that it includes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_any_order: bool) -> None:
         self.faults: list[BadInput] = []
         self.nodes: dict[str, Document] = {}
         self.workloads: dict[str, Workload] = {}
         self._places: dict[str, tuple[Places, str]] = {}  # of each workload: the file, and its field
-        self.steps = Steps(self.faults)
+        self.steps = Steps(self.faults, in_any_order=in_any_order)
         self.head: dict[str, Any] = {}
         self._lacking = False  # whether nodes or workloads are named that could not be read
         self._open: list[str] = []  # the files that include each other, down to the one being read
@@ -172,6 +175,7 @@ class _Reader:
         self.workloads[name] = Workload(
             name=name,
             pods=tuple(pods),
+            manifest=text if "\n" in text else os.path.normpath(os.path.join(base, text)),  # noqa: PTH118
             nodes=names_of(more.get("nodes")) or ("*",),
             source=more.get("source", "api"),
             handler=more.get("handler", ""),

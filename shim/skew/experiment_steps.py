@@ -39,10 +39,13 @@ _CHECKS = ("profile", "digest", "state", "message", "unchanged", "because", "kub
 
 
 class Steps:
-    """The steps that were read so far. What is wrong goes into `faults`."""
+    """The steps that were read so far. What is wrong goes into `faults`.
 
-    def __init__(self, faults: list[BadInput]) -> None:
-        self.faults = faults
+    With `in_any_order` they are what may happen, not what happens: each is looked at for itself.
+    """
+
+    def __init__(self, faults: list[BadInput], *, in_any_order: bool = False) -> None:
+        self.faults, self._in_any_order = faults, in_any_order
         self.found: list[Step] = []
         self.at_end: list[Expectation] = []
         self._places: list[tuple[Places, str]] = []  # of each step: the file, and its field
@@ -101,8 +104,8 @@ class Steps:
                 self._names(step, places, field, tuple(nodes), tuple(workloads))
                 if isinstance(step.action, Kill) and not any(step.action.which.matches(*each) for each in there):
                     self._fault(places, field, f"nothing is {step.action.which}")
-            if self._lost is None or number < self._lost:
-                self._written(step, places, field, documents)
+            if self._in_any_order or self._lost is None or number < self._lost:
+                self._written(step, places, field, dict(nodes) if self._in_any_order else documents)
         if not whole:
             return
         for expected in (*(each for step in self.found for each in step.expect), *self.at_end):
@@ -133,8 +136,8 @@ class Steps:
         """Write down on every node what a step does, and tell what is wrong with it once."""
         for name in matching(step.nodes, tuple(documents)):
             try:
-                documents[name] = written(documents[name], step.action)
-                if isinstance(step.action, _STARTING):
+                documents[name] = written(documents[name], step.action, at_once=not self._in_any_order)
+                if self._in_any_order or isinstance(step.action, _STARTING):
                     startable(documents[name])
             except BadInput as fault:
                 inside = fault.faults if isinstance(fault, reading.BadDocument) else (fault,)

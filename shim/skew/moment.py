@@ -51,6 +51,8 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     """A node after a step. `kubelet` and `runtime` are "running", or why they do not; `says` is what happened.
 
     `notes` are what its runtimes have to say about the step: what they removed, what a reload could not do.
+    `setup` is the digest of what an operator sets up: what is written down and in force, who runs, and whether the node
+    is cordoned.
     """
 
     node: str
@@ -60,6 +62,7 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     says: tuple[str, ...]
     notes: tuple[str, ...] = ()
     seen: tuple[Seen, ...]
+    setup: str = ""
 
     def by_key(self) -> dict[tuple[str, str, str, str], Seen]:
         """Return the containers by what they are called."""

@@ -61,14 +61,20 @@ class Observer:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._made: dict[str, Posture] = {}  # by container id: a container keeps what it was made with
-        self._next: dict[tuple[str, str], tuple[Any, Any, dict[str, Posture]]] = {}
+        self._next: dict[tuple[int, bytes], tuple[Node, dict[str, Posture]]] = {}  # by the node and the pod
+
+    def copy(self, site: Site) -> Observer:
+        """Return one that knows the same, for a copy of the site. What a pod would get either finds out for both."""
+        other = Observer(site)
+        other._made, other._next = dict(self._made), self._next
+        return other
 
     def look(self) -> tuple[Seen, ...]:
         """Return every container of every pod that is deployed, in the order of the workloads and manifests."""
-        there = self._there()
+        there = self.there()
         return tuple(seen for each in self._site.pods.values() for seen in self._pod(each, there))
 
-    def _there(self) -> dict[tuple[str, str], Any]:
+    def there(self) -> dict[tuple[str, str], Any]:
         """Return the newest container of each name, by the uid of its pod."""
         found: dict[tuple[str, str], Any] = {}
         for item in self._site.ask("ListContainers").containers:
@@ -150,10 +156,10 @@ class Observer:
     def _after_restart(self, deployed: Deployed) -> dict[str, Posture]:
         """Return what each container would have if the pod were made now."""
         node, pod = self._site.node, deployed.current
-        cached = self._next.get(deployed.key)
-        if cached is None or cached[0] is not node or cached[1] is not pod:
-            cached = self._next[deployed.key] = (node, pod, self._rehearsed(deployed, node))
-        return cached[2]
+        key = id(node), msgspec.json.encode([str(pod), pod.labels, pod.annotations, pod.spec, deployed.how])
+        if key not in self._next:
+            self._next[key] = node, self._rehearsed(deployed, node)  # as long as the node is kept, its id is its own
+        return self._next[key][1]
 
     def _rehearsed(self, deployed: Deployed, node: Node) -> dict[str, Posture]:
         source, handler = deployed.how

@@ -9,9 +9,11 @@ agent that runs against either.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec.structs import replace
 
 from runtimes.errors import BadInput, CrishimError, Refused
@@ -59,25 +61,12 @@ class Site:
         self.notes: list[str] = []
         self.pods: dict[tuple[str, str], Deployed] = {}  # by workload and name
         self._generation = 0
-        self._cordoned = False
-        self._away: dict[tuple[str, str], Deployed] = {}  # what a drain took away
+        self.cordoned = False
+        self.away: dict[tuple[str, str], Deployed] = {}  # what a drain took away
         self.waits: dict[tuple[str, str], str] = {}  # by uid and container: why it is not started now
-        self._deeds: dict[type[Action], Callable[[Any], None]] = {
-            does.Deploy: self._deploy,
-            does.Delete: self._delete,
-            does.Configure: lambda _: None,  # it is written down, and nobody has read it yet
-            does.Upgrade: self._upgrade,
-            does.Restart: self._restart,
-            does.Reload: self._reload,
-            does.Kill: self._kill,
-            does.Reboot: self._reboot,
-            does.Drain: self._drain,
-            does.Uncordon: self._uncordon,
-            does.Wait: lambda action: clock.advance(action.seconds),
-        }
         self.node = opened(document)
         self.served_by = self.node.kubelet  # the last one that came up: the pods are as it made them
-        self._observer = Observer(self)
+        self.observer = Observer(self)
         self._put(restart=True)
         self._start_kubelet()
 
@@ -85,7 +74,7 @@ class Site:
         """Do something and let the kubelet do what follows. Raises `BadInput` for what no node could do."""
         self.says, self.notes = [], []
         self.document = written(self.document, action)
-        self._deeds[type(action)](action)
+        self._deeds()[type(action)](action)
         self._settle()
 
     def moment(self) -> Moment:
@@ -100,8 +89,21 @@ class Site:
             builds=builds,
             says=tuple(self.says),
             notes=tuple(dict.fromkeys(self.notes)),
-            seen=self._observer.look(),
+            seen=self.observer.look(),
+            setup=self._setup(),
         )
+
+    def copy(self, connection: Connection, clock: Clock) -> Site:
+        """Return the same node in the same state, on a connection to a copy of its runtime; each goes its own way."""
+        other = copy.copy(self)
+        other.clock, other.connection = clock, Rehearsed(connection, clock)
+        other.connection.apis = self.connection.apis
+        other.says, other.notes, other.waits = [], [], dict(self.waits)
+        other.pods, other.away = dict(self.pods), dict(self.away)
+        other.observer = self.observer.copy(other)
+        if self.agent is not None:
+            other.agent = self.agent.copy(other.connection, clock, other.say, other.how)
+        return other
 
     def clear(self) -> None:
         """Remove every pod from the runtime."""
@@ -114,6 +116,28 @@ class Site:
         if isinstance(answer, Fault):
             raise CrishimError(f"node {self.name}: {method}: {answer}")
         return answer
+
+    def _deeds(self) -> dict[type[Action], Callable[[Any], None]]:
+        return {
+            does.Deploy: self._deploy,
+            does.Delete: self._delete,
+            does.Configure: lambda _: None,  # it is written down, and nobody has read it yet
+            does.Upgrade: self._upgrade,
+            does.Restart: self._restart,
+            does.Reload: self._reload,
+            does.Kill: self._kill,
+            does.Reboot: self._reboot,
+            does.Drain: self._drain,
+            does.Uncordon: self._uncordon,
+            does.Wait: lambda action: self.clock.advance(action.seconds),
+        }
+
+    def _setup(self) -> str:
+        """Tell what is written down, what is in force, and which pods may come, from anything else."""
+        filled = [nodefile.fill(document) for document in (self.document, self.node.document)]
+        both = [[each.host, each.kubelet, each.runtime, each.handlers] for each in filled]
+        up = self.kubelet == UP, self.runtime == UP
+        return hashlib.sha256(msgspec.json.encode([both, up, self.cordoned])).hexdigest()
 
     # The components
 
@@ -133,7 +157,7 @@ class Site:
             self._connect()
         except Refused as refusal:
             self.kubelet = str(refusal)
-            self._say(f"the kubelet does not start: {refusal}")
+            self.say(f"the kubelet does not start: {refusal}")
 
     def _connect(self) -> None:
         if self.runtime != UP:
@@ -142,10 +166,10 @@ class Site:
             self.node.kubelet,
             self.connection,
             self.clock,
-            self.says.append,
+            self.say,
             node=self.node.host.hostname,
             end_init=True,
-            how=self._how,
+            how=self.how,
         )
         self.kubelet, self.served_by = UP, self.node.kubelet
 
@@ -155,7 +179,7 @@ class Site:
             node = nodefile.open_node(self._with(runtime=document), self.node if only_changed else None)
         except Refused as refusal:
             self.runtime = str(refusal)
-            self._say(f"the runtime does not start: {refusal}")
+            self.say(f"the runtime does not start: {refusal}")
             return
         before, self.node = self.node, replace(node, kubelet=self.node.kubelet)
         self.runtime = UP
@@ -232,7 +256,8 @@ class Site:
 
     # The pods
 
-    def _how(self, pod: object) -> How:
+    def how(self, pod: object) -> How:
+        """Say how the kubelet comes by a pod."""
         for each in self.pods.values():
             if str(each.current) == str(pod):
                 return each.how
@@ -247,12 +272,12 @@ class Site:
     def _delete(self, action: does.Delete) -> None:
         gone = matching(action.workloads, tuple(self.workloads))
         self.pods = {key: each for key, each in self.pods.items() if key[0] not in gone}
-        self._away = {key: each for key, each in self._away.items() if key[0] not in gone}
+        self.away = {key: each for key, each in self.away.items() if key[0] not in gone}
 
     def _create(self, deployed: Deployed) -> None:
         """Have a pod on the node, a new one each time: what the API server makes of it is settled here."""
-        if self._cordoned and deployed.how.source == "api":
-            self._away[deployed.key] = deployed
+        if self.cordoned and deployed.how.source == "api":
+            self.away[deployed.key] = deployed
             return
         self._generation += 1
         pod = deployed.manifest
@@ -268,7 +293,7 @@ class Site:
 
     def _kill(self, action: does.Kill) -> None:
         """End containers, or replace whole pods, as those are replaced who have an owner."""
-        for each in self._observer.look():
+        for each in self.observer.look():
             if not action.which.matches(each.node, each.workload, each.pod, each.container):
                 continue
             deployed = self.pods[each.workload, each.pod]
@@ -291,14 +316,14 @@ class Site:
 
     def _drain(self, _action: Action | None = None) -> None:
         """Evict the pods of the API server; those from files stay, as their mirror pods cannot be evicted."""
-        self._cordoned = True
-        self._away |= {key: each for key, each in self.pods.items() if each.how.source == "api"}
+        self.cordoned = True
+        self.away |= {key: each for key, each in self.pods.items() if each.how.source == "api"}
         self.pods = {key: each for key, each in self.pods.items() if each.how.source != "api"}
 
     def _uncordon(self, _action: Action | None = None) -> None:
         """Take new pods for those that left."""
-        self._cordoned = False
-        away, self._away = self._away, {}
+        self.cordoned = False
+        away, self.away = self.away, {}
         for each in away.values():
             self._create(each)
 
@@ -321,7 +346,7 @@ class Site:
             self.kubelet = str(fault)
             self.says.append(f"the kubelet can do nothing: {fault}")
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
         """Tell something of this step, once."""
         if text not in self.says:
             self.says.append(text)

@@ -18,6 +18,7 @@ import pytest
 
 from runtimes.errors import BadInput, CapacityExceeded, CrishimError, Refused
 from runtimes.request import ImageSpec, KeyValue, LinuxContainerResources, SecurityProfile
+from shim.engine.clock import VirtualClock
 from shim.engine.engine import Engine
 from shim.engine.store import FILE_NAME, Store
 from tests.engine.fakes import ToyPersona, box, pod, pod_with, toy_engine, toy_node
@@ -74,6 +75,21 @@ def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert network
     assert network.ip not in taken
     again.close()
+
+
+def test_a_copy_has_everything_and_each_goes_its_own_way(tmp_path: Path) -> None:
+    engine = lived(tmp_path)
+    before = everything(engine)
+    copy = engine.copy(VirtualClock())
+    assert everything(copy) == before | {"stats": copy.list_container_stats()}  # they name the directory
+    copy.remove_sandbox(copy.sandboxes()[0].id)
+    copy.run_sandbox(pod(uid="new"))
+    after = everything(copy)
+    assert everything(engine) == before
+    assert after != before
+    engine.close()
+    assert everything(copy) == after
+    copy.close()
 
 
 def test_a_spec_is_kept_to_the_byte(tmp_path: Path) -> None:

@@ -338,6 +338,18 @@ def test_a_pod_that_failed_is_left_alone_for_a_while() -> None:
     assert world.settle(target) == ["sandbox 0", "start c 0"]
 
 
+def test_a_copied_back_off_remembers_the_same_and_forgets_for_itself() -> None:
+    backoff = BackOff()
+    backoff.restarted("c", 1, 2)
+    backoff.failed("u", 3)
+    copy = backoff.copy()
+    assert (copy.until("c", 5, 5), copy.resumes("u")) == (backoff.until("c", 5, 5), backoff.resumes("u"))
+    copy.restarted("c", 6, 7)
+    copy.synced("u")
+    assert (backoff.until("c", 5, 5), backoff.resumes("u")) == (5 + 10 * SECOND, 3 + 10 * SECOND)
+    assert (copy.until("c", 5, 5), copy.resumes("u")) == (5 + 20 * SECOND, 0)
+
+
 def test_a_gate_makes_the_back_off_shorter() -> None:
     kubelet = Kubelet.start("1.33.0", feature_gates={"ReduceDefaultCrashLoopBackOffDecay": True})
     made = BackOff.of(kubelet.release, kubelet.settings.gates)
