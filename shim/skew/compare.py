@@ -80,13 +80,16 @@ def more_confined(changes: Iterable[Change]) -> bool:
 
 
 def _of_call(name: str, old: Filter, new: Filter) -> Iterator[Change]:
-    if old.rules(name) == new.rules(name):
+    defaults = old.default, new.default
+    if old.rules(name) == new.rules(name) and old.default == new.default:
         return
     conditions = tuple(sorted({*old.conditions(name), *new.conditions(name)}, key=_in_order))
     pairs = {point: (old.of(name, dict(point)), new.of(name, dict(point))) for point in _points(conditions)}
     for pair in dict.fromkeys(pairs.values()):
         before, after = pair
-        if before == after or pair == (old.default, new.default):
+        # What the line about everything else says is not said again, but where a rule lets the other calls of this name
+        # through: then a reader would think that all of them are let through.
+        if before == after or (pair == defaults and before.allowed == after.allowed):
             continue
         there = [point for point, found in pairs.items() if found == pair]
         where = "" if len(there) == len(pairs) else _described(conditions, there, list(pairs))
@@ -214,11 +217,16 @@ def _range(name: str, first: int, last: int) -> str:
 def lines(changes: Iterable[Change], most: int | None = None) -> tuple[str, ...]:
     """Say changes in lines: "+ socket(AF_ALG)", "- clone3 (ENOSYS)"; those that are alike in one line.
 
-    Of a line's calls not more than `most` are named, and the others are counted.
+    Of a line's calls not more than `most` are named, and the others are counted. Arguments that only the defaults speak
+    of are part of "everything else".
     """
     signs = {"gained": "+", "lost": "-", "other": "~"}
     alike: dict[tuple[Direction, str], list[str]] = {}
-    for each in changes:
+    every = tuple(changes)
+    defaults = {(each.before, each.after) for each in every if each.syscall == EVERYTHING_ELSE}
+    for each in every:
+        if each.where and (each.before, each.after) in defaults:
+            continue
         alike.setdefault((each.direction, _outcome(each)), []).append(call(each))
     return tuple(
         f"{signs[direction]} {some(calls, most)}" + (f" ({outcome})" if outcome else "")

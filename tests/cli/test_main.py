@@ -36,7 +36,7 @@ def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(
     ("verb", "right"),
-    [("explian", "did you mean explain?"), ("zzz", "one of serve, explain, node"), ("", "one of serve")],
+    [("explian", "did you mean explain?"), ("zzz", "one of explain, diff, matrix"), ("", "one of explain")],
 )
 def test_an_unknown_verb_is_a_sentence(verb: str, right: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb]) == 2

@@ -65,7 +65,7 @@ def test_what_happens_and_which_way_it_goes() -> None:
     findings = [(each.level, each.rule, each.subject, each.line) for each in of(found).findings]
     assert findings == [("warning", "less-confined", "shop/web on n1", 19)]
     message = of(found).findings[0].message
-    assert message == "shop/web on n1 may do more than before: + socket where arg0 == 38"
+    assert message == "shop/web on n1 may do more than before: + socket(AF_ALG)"
 
 
 def test_a_refusal_a_kubelet_that_is_down_and_what_still_waits_for_a_restart() -> None:

@@ -139,7 +139,7 @@ def test_what_a_real_node_says_is_checked_in_the_same_way(default: Any) -> None:
     with pytest.raises(BadInput, match="nobody knows which release made the container"):
         assert_seccomp(real).is_default()
     with pytest.raises(
-        AssertionError, match=r"(?s)the container: is not RuntimeDefault of containerd 2.1.9.*- socket where"
+        AssertionError, match=r"(?s)the container: is not RuntimeDefault of containerd 2.1.9.*- socket\(AF_ALG\)"
     ):
         assert_seccomp(real).is_default(of="containerd@2.1.9")
     with pytest.raises(AssertionError, match="there are no steps beside this section"):
@@ -181,7 +181,7 @@ def test_a_difference_is_told_call_by_call_and_short(default: Any) -> None:
         assert_seccomp(default).equals("containerd@2.1.9")
     lines = str(failed.value).splitlines()
     assert re.fullmatch(r"  wanted      RuntimeDefault of containerd 2\.1\.9, sha256 [0-9a-f]{12}", lines[2])
-    assert lines[3] == "  differs in  - socket where arg0 == 38 (EPERM)"
+    assert lines[3] == "  differs in  - socket(AF_ALG) (EPERM)"
     denied = {"names": ["read"], "action": "SCMP_ACT_ERRNO"}
     calls = [{**denied, "names": [f"call_{number}"], "errnoRet": number} for number in range(2, 60)]
     with pytest.raises(AssertionError, match=r"\.\.\. and \d+ lines more"):
@@ -193,7 +193,7 @@ def test_the_rules_of_a_call_are_told() -> None:
     """containerd#7510 and #13407: 2.0.9 lets no socket of AF_ALG (38) and AF_VSOCK (40) be made."""
     with simulated_node("containerd@2.0.9") as node:
         check = assert_seccomp(node.container(seccompProfile=RUNTIME_DEFAULT))
-    with pytest.raises(AssertionError, match=r"its rules   - socket where arg0 == 38 or arg0 == 40 \(EPERM\)\n"):
+    with pytest.raises(AssertionError, match=r"its rules   - socket\(AF_ALG\), socket\(AF_VSOCK\) \(EPERM\)\n"):
         check.allows("socket")
     with pytest.raises(AssertionError, match=r"its rules   read is allowed, whatever its arguments\n"):
         check.denies("read")
