@@ -20,7 +20,8 @@ from runtimes.verdict import Verdict
 from shim.builtin import builtin_profile
 from shim.changes import Change as FactChange
 from shim.changes import fact_changes
-from shim.skew.compare import Change, call, compare, lines, some
+from shim.skew.compare import Change, call, compare, some
+from shim.skew.sources import Line, Sources, sourced
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -35,7 +36,6 @@ GROUPS = ("decision", "api", "configuration", "agent")  # of the facts that have
 _DEFAULT, _NONE, _ALL = "default", "none", "ALL"
 _WORDS = {_DEFAULT: "the default capabilities", _NONE: "no capability", _ALL: "all capabilities"}
 _DENIED = Verdict("denied")
-_SIGNS = "+-~"
 _FEW = 5  # calls that a summary names
 
 
@@ -47,13 +47,6 @@ class Place(msgspec.Struct, frozen=True, order=True):
 
 
 USUAL = Place(ARCHITECTURES[0], _DEFAULT)
-
-
-class Line(msgspec.Struct, frozen=True):
-    """Changes in a line, "+ socket(AF_ALG)", and where it is written down why."""
-
-    text: str
-    source: str = ""
 
 
 class Block(msgspec.Struct, frozen=True):
@@ -103,7 +96,7 @@ def diff(before: Side, after: Side, facts: Facts, rules: Iterable[Rule] = ()) ->
     blocks: tuple[Block, ...] = ()
     related = before.name == after.name
     if before.model is not None and after.model is not None:
-        sources = _Sources(rules if related else (), before.release, after.release)
+        sources = Sources(rules if related else (), before.release, after.release)
         blocks = _blocks(_sections(before.model, before.release), _sections(after.model, after.release), sources)
     if not related:
         partly = f"{before.name} and {after.name} decide by rules of their own: only their profiles are compared."
@@ -141,7 +134,7 @@ def _section(model: RuntimeModel, release: Release, place: Place) -> dict[str, A
 
 
 def _blocks(
-    before: dict[Place, dict[str, Any]], after: dict[Place, dict[str, Any]], sources: _Sources
+    before: dict[Place, dict[str, Any]], after: dict[Place, dict[str, Any]], sources: Sources
 ) -> tuple[Block, ...]:
     everywhere = [place for place in before if place in after]
     there: dict[Change, list[Place]] = {}
@@ -153,7 +146,7 @@ def _blocks(
         together.setdefault(frozenset(places), []).append(change)
     ordered = sorted(together.items(), key=lambda each: _importance(*each))
     return tuple(
-        Block(_where(places, everywhere), USUAL in places, tuple(sorted(changes)), tuple(_lines(changes, sources)))
+        Block(_where(places, everywhere), USUAL in places, tuple(sorted(changes)), tuple(sourced(changes, sources)))
         for places, changes in ordered
     )
 
@@ -167,31 +160,6 @@ def _importance(places: frozenset[Place], changes: list[Change]) -> tuple[bool, 
     """What concerns a container like most others comes first, then what was closed and is open again."""
     gained = any(change.direction == "gained" for change in changes)
     return USUAL not in places, not gained, -len(places), sorted(changes)
-
-
-def _lines(changes: list[Change], sources: _Sources) -> list[Line]:
-    by_source: dict[str, list[Change]] = {}
-    for change in sorted(changes):
-        by_source.setdefault(sources.of(change.syscall), []).append(change)
-    found = [Line(text, source) for source, some in by_source.items() for text in lines(some)]
-    return sorted(found, key=lambda line: _SIGNS.index(line.text[0]))
-
-
-class _Sources:
-    """Where it is written down that a rule about a call changed."""
-
-    def __init__(self, rules: Iterable[Rule], old: Release, new: Release) -> None:
-        self._found: dict[str, dict[str, None]] = {}
-        for rule in rules:
-            before, after = rule.at(old), rule.at(new)
-            was, now = (set(each.names or ()) if each else set() for each in (before, after))
-            named = {name.name: name.source for name in rule.names if name.source}
-            for name in was ^ now:
-                self._found.setdefault(name, {})[named.get(name, rule.source)] = None
-
-    def of(self, syscall: str) -> str:
-        """Return the sources of what changed about a call, "" where nothing is known."""
-        return "; ".join(source for source in self._found.get(syscall, ()) if source)
 
 
 def _where(places: Collection[Place], everywhere: Iterable[Place]) -> str:

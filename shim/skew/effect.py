@@ -11,37 +11,32 @@ and what it does then (`shim.kubelet.sync`) is the answer. A restart of the runt
 
 from __future__ import annotations
 
-import functools
-import re
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from runtimes.decision import Step
 from runtimes.files import NO_SUCH_FILE
-from runtimes.model import find
 from runtimes.verdict import filter_of
 from shim.answer import Error
-from shim.changes import REMOVED, profile_changes, rules_of
 from shim.kubelet import sync
 from shim.kubelet.backoff import BackOff
 from shim.kubelet.lookup import at
 from shim.kubelet.observed import Container, Sandbox, Seen, Wanted, wanted
-from shim.skew.compare import Change, compare, less_confined, lines, more_confined
+from shim.skew.compare import compare, less_confined, lines, more_confined
 from shim.skew.posture import Posture
 from shim.skew.side import refused
+from shim.skew.sources import reasons
 
 if TYPE_CHECKING:
     from shim.node import Node
     from shim.skew.cases import Case
-    from shim.skew.posture import Build
     from shim.skew.side import Had, Side
 
 Verdict = Literal["breaks", "now", "next", "same"]
 VERDICTS: tuple[Verdict, ...] = ("breaks", "now", "next", "same")  # the worst first
 
 _CREATED, _NOW = 1, 2
-_WORD = re.compile(r"\w+")
 _LIVE = ("arch", "kernel", "seccomp", "cgroup")  # of a host, what only changes while nothing runs
 
 
@@ -192,7 +187,7 @@ def _effect(was: Had | None, now: Had | None, after: Side, restarted: Step | Non
         error=new.error,
         refused_before=refused_before,
         missing=now.file if now and new.error and NO_SUCH_FILE in new.error.message else "",
-        facts=changed_facts(was.build, now.build, calls) if was and now else (),
+        facts=reasons(calls, old.build, new.build) if old else (),
         steps=_only(steps, steps_before),
         steps_before=_only(steps_before, steps),
     )
@@ -203,22 +198,6 @@ def _nothing(after: Side) -> Posture:
     if after.refusal is not None:
         return refused(after.refusal)
     return Posture(kind="refused", of="left out", error=Error("kubelet", "", "", "its kubelet leaves it out"))
-
-
-def changed_facts(old: Build | None, new: Build | None, calls: tuple[Change, ...]) -> tuple[Step, ...]:
-    """Return the facts about default profiles that lie between two releases of a family and name one of some calls."""
-    if not calls or old is None or new is None or old.family != new.family or old.release == new.release:
-        return ()
-    return _changed_facts(old, new, frozenset(call.syscall for call in calls))
-
-
-@functools.lru_cache(maxsize=256)
-def _changed_facts(old: Build, new: Build, names: frozenset[str]) -> tuple[Step, ...]:
-    return tuple(
-        Step("profile", each.name, f"{new}: {'no longer ' if each.what == REMOVED else ''}{each.says}", each.source)
-        for each in profile_changes(rules_of(find(new.family)), old.release, new.release)
-        if names.intersection(_WORD.findall(each.says))
-    )
 
 
 def _capabilities(old: Posture, new: Posture) -> tuple[tuple[str, ...], tuple[str, ...]]:

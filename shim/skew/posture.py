@@ -45,11 +45,13 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     """What one container has, or why there is none.
 
     `of` is the build of a RuntimeDefault ("containerd 2.0.9"), the path of a Localhost profile, or the reason of a
-    refusal ("CreateContainerError"); "" otherwise. "none" is what has not been made yet.
+    refusal ("CreateContainerError"); "" otherwise. `build` is that of a RuntimeDefault, None otherwise. "none" is what
+    has not been made yet.
     """
 
     kind: Kind
     of: str = ""
+    build: Build | None = None
     section: dict[str, Any] | None = None
     capabilities: tuple[str, ...] = ()
     error: Error | None = None
@@ -97,7 +99,8 @@ def made(
 ) -> Posture:
     """Return what a container that the build made has, given its section, bounding set and request."""
     kind, of = _named(section, capabilities, cri, build)
-    return Posture(kind=kind, of=of, section=section, capabilities=capabilities, steps=steps)
+    its = build if kind == "RuntimeDefault" else None
+    return Posture(kind=kind, of=of, build=its, section=section, capabilities=capabilities, steps=steps)
 
 
 def _named(section: dict[str, Any] | None, capabilities: tuple[str, ...], cri: Cri, build: Build) -> tuple[Kind, str]:

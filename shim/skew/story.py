@@ -10,6 +10,7 @@ from runtimes.decision import Step as Reason
 from shim.skew.compare import Change, compare, less_confined, more_confined
 from shim.skew.moment import RUNNING, Seen
 from shim.skew.posture import Posture
+from shim.skew.sources import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,9 +48,10 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """The steps of the decision that are new."""
+        """What lies between the releases whose profiles it had and has, and the steps of the decision that are new."""
         known = {step.because for step in self.before.steps} if self.before else set()
-        return tuple(step for step in self.then.steps if step.because not in known)
+        new = tuple(step for step in self.then.steps if step.because not in known)
+        return (*reasons(self.changes, self.before.build if self.before else None, self.then.build), *new)
 
 
 def happenings(stories: Mapping[str, Story]) -> Iterator[Happening]:

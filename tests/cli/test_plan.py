@@ -134,7 +134,7 @@ def test_a_plan_says_what_happens_to_whom_and_why(capsys: pytest.CaptureFixture[
     assert titles == "  RuntimeDefault of containerd 2.0.9 -> RuntimeDefault of containerd 2.1.9"
     assert gained.startswith("    + socket")
     assert lost == "    loses the mitigation socket(AF_ALG)"
-    assert "[containerd#13327;" in blocks[2]
+    assert "containerd#13327;" in blocks[2]
     assert "    whom     shop/web (Deployment): app (2 pods)" in blocks[2]
     web, keeps = "shop/web (Deployment)", "a Localhost profile keeps what there is"
     assert blocks[3].splitlines() == [
