@@ -28,13 +28,12 @@ from shim.kubelet.members import members
 from shim.node import rehearsed_container, rehearsed_sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from shim.kubelet.api import Source
     from shim.kubelet.kubelet import Kubelet
     from shim.kubelet.members import Member
     from shim.kubelet.plan import ContainerPlan, PodRequests
     from shim.kubelet.pod import Pod, PodSpec
+    from shim.kubelet.security import User
     from shim.node import Entry, Node
 
 # What a person sees as the state or the event of a pod where the refusal itself does not say.
@@ -112,9 +111,10 @@ def answer_pod(node: Node, entry: Entry, pod: Pod, source: Source = "api") -> Po
     return PodAnswer(str(pod), sandbox, tuple(rehearsal.container(each, pairing) for each in plan.containers))
 
 
-def requests_for(kubelet: Kubelet, pod: Pod, source: Source = "api") -> PodRequests:
+def requests_for(kubelet: Kubelet, pod: Pod, source: Source = "api", node: str = "") -> PodRequests:
     """Return what a kubelet asks the runtime for: all of a pod's answer that is not the runtime's affair, but steps."""
-    return kubelet.requests(pod, source=source, user_of=_image_user(pod.spec))
+    user = image_user(pod.spec)
+    return kubelet.requests(pod, source=source, node=node, user_of=(lambda _image: user) if user else None)
 
 
 def digest(section: dict[str, Any] | None) -> str:
@@ -122,11 +122,14 @@ def digest(section: dict[str, Any] | None) -> str:
     return hashlib.sha256(msgspec.json.encode(section, order="sorted")).hexdigest() if section else ""
 
 
-def _image_user(spec: PodSpec) -> Callable[[str], tuple[int | None, str]] | None:
-    """Tell whom images run as, which no manifest says: not as root where the pod relies on that."""
+def image_user(spec: PodSpec) -> User | None:
+    """Tell whom a pod's images run as, which no manifest says: not as root where the pod relies on that.
+
+    None stands for root, and for asking the images where there are some.
+    """
     contexts = [spec.security_context, *(each.security_context for each in spec.containers or ())]
     relies = any(context is not None and context.run_as_non_root for context in contexts)
-    return (lambda _image: (_SOMEBODY, "")) if relies else None
+    return (_SOMEBODY, "") if relies else None
 
 
 class _Rehearsal:

@@ -44,10 +44,14 @@ _write_container = writer(pb.ContainerConfig)
 
 
 class How(NamedTuple):
-    """How a kubelet comes by a pod, and the RuntimeHandler that the pod's RuntimeClass names."""
+    """How a kubelet comes by a pod, and what of it is not in its manifest.
+
+    `handler` is the RuntimeHandler that its RuntimeClass names, `user` whom its images run as, None to ask them.
+    """
 
     source: Source = "static"
     handler: str = ""
+    user: User | None = None
 
 
 class Failed(Exception):
@@ -213,8 +217,9 @@ class Agent:
 
     def _planned(self, target: Wanted, user_of: Callable[[str], User] | None = None) -> PodRequests:
         """Return the requests for a pod."""
-        source = self.how(target.pod).source
-        return self.kubelet.requests(target.pod, source=source, node=self.node, user_of=user_of)
+        source, _, user = self.how(target.pod)
+        known = (lambda _image: user) if user is not None else user_of
+        return self.kubelet.requests(target.pod, source=source, node=self.node, user_of=known)
 
     def _do(self, action: sync.Action, target: Wanted | None, made: dict[str, str]) -> None:
         title = self.titled(action)

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from msgspec.structs import replace
 
+from runtimes.decision import Step
 from runtimes.errors import Refused
 from shim.kubelet import validation
 from shim.kubelet.lookup import at
 from shim.kubelet.members import members
-from shim.kubelet.pod import PodSecurityContext, SecurityContext
+from shim.kubelet.pod import Pod, PodSecurityContext, SecurityContext
 from shim.kubelet.profile import CONTAINER_ANNOTATION, LOCALHOST_PREFIX, POD_ANNOTATION, Field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runtimes.decision import Step
     from runtimes.release import Release
     from shim.kubelet.members import Member
-    from shim.kubelet.pod import Container, Pod
+    from shim.kubelet.pod import Container
 
 Source = Literal["api", "static"]
 
@@ -74,8 +74,15 @@ def admit(pod: Pod, everyone: tuple[Member, ...], release: Release, source: Sour
     )
 
 
-def stored(pod: Pod, release: Release, gates_set: Mapping[str, bool]) -> Pod:
-    """Return a pod as an API server of a release keeps it, for kubelets of any release to get. Raises `Refused`.
+class Stored(msgspec.Struct, frozen=True):
+    """A pod as an API server keeps it, for kubelets of any release to get, and what it did, by container."""
+
+    pod: Pod
+    steps: dict[str, tuple[Step, ...]]
+
+
+def stored(pod: Pod, release: Release, gates_set: Mapping[str, bool]) -> Stored:
+    """Have an API server of a release keep a pod. Raises `Refused`.
 
     It is a Pod then, even where it was the template of a workload.
     """
@@ -100,7 +107,8 @@ def stored(pod: Pod, release: Release, gates_set: Mapping[str, bool]) -> Pod:
         ephemeral_containers=listed("ephemeralContainers", pod.spec.ephemeral_containers),
     )
     origin = replace(pod.origin, kind="Pod", group="", name=pod.name, template="")
-    return replace(pod, annotations=admitted.annotations, spec=spec, origin=origin)
+    steps = {each.name: (*admitted.steps, *own) for each, own in zip(everyone, admitted.own_steps, strict=True)}
+    return Stored(replace(pod, annotations=admitted.annotations, spec=spec, origin=origin), steps)
 
 
 def _with_profile(member: Member, profile: Field | None, proc_mount: str | None) -> Container:

@@ -10,12 +10,13 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from runtimes.decision import Step
 from runtimes.errors import Refused
 from runtimes.model import find, known
 from runtimes.request import container_security
-from shim.answer import NO_SANDBOX, Cri, Error, answer_pod, bounding, cri_of
+from shim.answer import NO_SANDBOX, Cri, Error, answer_pod, bounding, cri_of, requests_for
 from shim.cri.agent import How
 from shim.kubelet.members import members
 from shim.kubelet.observed import wanted
@@ -35,7 +36,7 @@ _IS_RUNNING = 1  # ContainerState
 class Deployed(msgspec.Struct, frozen=True):
     """A pod of a workload on a node: as its manifest has it, and as the kubelet gets it.
 
-    `refused` is what the API server says where it does not take it.
+    `refused` is what the API server says where it does not take it, `kept` what it did to it otherwise, by container.
     """
 
     workload: str
@@ -43,6 +44,7 @@ class Deployed(msgspec.Struct, frozen=True):
     how: How
     pod: Pod | None = None
     refused: Refused | None = None
+    kept: dict[str, tuple[Step, ...]] = {}
 
     @property
     def key(self) -> tuple[str, str]:
@@ -53,6 +55,13 @@ class Deployed(msgspec.Struct, frozen=True):
     def current(self) -> Pod:
         """The pod as the kubelet gets it."""
         return self.pod or self.manifest
+
+    def after(self, name: str, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Return the steps of a container with what the API server did when the pod was made in front of them.
+
+        What it would do again, to the pod as it is, is among them.
+        """
+        return tuple(dict.fromkeys((*self.kept.get(name, ()), *steps)))
 
 
 class Observer:
@@ -147,22 +156,23 @@ class Observer:
     def _asked(self, deployed: Deployed, name: str) -> tuple[Cri, tuple[Step, ...]]:
         """Return what the kubelet asks for, and why."""
         site = self._site
-        source, handler = deployed.how
-        planned = site.served_by.requests(deployed.current, source=source, node=site.node.host.hostname)
+        source, handler, _ = deployed.how
+        planned = requests_for(site.served_by, deployed.current, source, site.node.host.hostname)
         plan = next(each for each in planned.containers if each.name == name)
         cri = Cri() if isinstance(plan.request, Refused) else cri_of(container_security(plan.request))
-        return cri, plan.steps + site.node.pairing(site.node.entry(handler))
+        return cri, deployed.after(name, plan.steps) + site.node.pairing(site.node.entry(handler))
 
     def _after_restart(self, deployed: Deployed) -> dict[str, Posture]:
         """Return what each container would have if the pod were made now."""
         node, pod = self._site.node, deployed.current
-        key = id(node), msgspec.json.encode([str(pod), pod.labels, pod.annotations, pod.spec, deployed.how])
+        its = [str(pod), pod.labels, pod.annotations, pod.spec, deployed.how, deployed.kept]
+        key = id(node), msgspec.json.encode(its)
         if key not in self._next:
             self._next[key] = node, self._rehearsed(deployed, node)  # as long as the node is kept, its id is its own
         return self._next[key][1]
 
     def _rehearsed(self, deployed: Deployed, node: Node) -> dict[str, Posture]:
-        source, handler = deployed.how
+        source, handler, _ = deployed.how
         kubelet = node.kubelet
         try:
             entry = node.entry(handler)
@@ -172,7 +182,10 @@ class Observer:
             return dict.fromkeys((member.name for member in everyone), none)
         build = build_of(node, entry)
         answer = answer_pod(node, entry, deployed.current, source)
-        return {each.name: posture(each, build) for each in answer.containers}
+        return {
+            each.name: posture(replace(each, steps=deployed.after(each.name, each.steps)), build)
+            for each in answer.containers
+        }
 
 
 _NOTHING = Posture(kind="none")

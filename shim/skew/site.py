@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from runtimes.errors import BadInput, CrishimError, Refused
 from runtimes.model import wipes
 from shim import nodefile
+from shim.answer import image_user
 from shim.cri.agent import Agent, How
 from shim.kubelet.api import stored
 from shim.kubelet.handshake import Fault
@@ -267,7 +268,7 @@ class Site:
         for name in matching(action.workloads, tuple(self.workloads)):
             workload = self.workloads[name]
             for pod in workload.pods:
-                self._create(Deployed(name, pod, How(workload.source, workload.handler)))
+                self._create(Deployed(name, pod, How(workload.source, workload.handler, image_user(pod.spec))))
 
     def _delete(self, action: does.Delete) -> None:
         gone = matching(action.workloads, tuple(self.workloads))
@@ -280,16 +281,16 @@ class Site:
             self.away[deployed.key] = deployed
             return
         self._generation += 1
-        pod = deployed.manifest
-        refused = None
+        made = replace(deployed, pod=None, refused=None, kept={})
         if deployed.how.source == "api":
-            key = f"{self.name}/{deployed.workload}/{pod}/{self._generation}"
+            uid = _uid(f"{self.name}/{deployed.workload}/{deployed.manifest}/{self._generation}")
             try:
-                pod = replace(stored(pod, self.node.kubelet.release, {}), uid=_uid(key))
+                kept = stored(deployed.manifest, self.node.kubelet.release, {})
+                made = replace(made, pod=replace(kept.pod, uid=uid), kept=kept.steps)
             except Refused as refusal:
-                refused = refusal
-                self.says.append(f"pod {pod}: {refusal}")
-        self.pods[deployed.key] = replace(deployed, pod=pod, refused=refused)
+                made = replace(made, refused=refusal)
+                self.says.append(f"pod {deployed.manifest}: {refusal}")
+        self.pods[deployed.key] = made
 
     def _kill(self, action: does.Kill) -> None:
         """End containers, or replace whole pods, as those are replaced who have an owner."""
@@ -311,7 +312,7 @@ class Site:
         for item in self.ask("ListPodSandbox").items:
             labels = item.labels
             called = f"{labels['io.kubernetes.pod.namespace']}/{labels['io.kubernetes.pod.name']}"
-            if called in (str(deployed.pod), f"{deployed.pod}-{self.node.host.hostname.lower()}"):
+            if called in (str(deployed.current), f"{deployed.current}-{self.node.host.hostname.lower()}"):
                 self.ask("StopPodSandbox", pod_sandbox_id=item.id)
 
     def _drain(self, _action: Action | None = None) -> None:

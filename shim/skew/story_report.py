@@ -46,9 +46,10 @@ def report(
 def summary(experiment: Experiment, stories: Mapping[str, Story], verdicts: tuple[Verdict, ...]) -> str:
     """Say in a line how much was played, and what came of it."""
     failed = sum(bool(verdict.found) for verdict in verdicts)
-    outcome = f"{failed} failed" if failed else "all held"
-    counts = (counted(len(stories), "node"), counted(len(experiment.steps), "step"))
-    return f"{', '.join(counts)}; {counted(len(verdicts), 'expectation')}: {outcome}"
+    counts = f"{counted(len(stories), 'node')}, {counted(len(experiment.steps), 'step')}"
+    if not verdicts:
+        return f"{counts}; nothing was expected"
+    return f"{counts}; {counted(len(verdicts), 'expectation')}: {f'{failed} failed' if failed else 'all held'}"
 
 
 def counted(number: int, thing: str) -> str:

@@ -186,7 +186,7 @@ class Behind:
         deployed = next((each for each in site.pods.values() if each.workload == workload), None)
         if deployed is None:
             raise BadInput("the pod is not there any more")
-        source, handler = deployed.how
+        source, handler, _ = deployed.how
         uid = wanted(site.served_by, deployed.current).uid
         items = self.ask("ListPodSandbox", filter={"label_selector": {_UID: uid}}).items
         if not items:
