@@ -13,20 +13,17 @@ second dump makes every pod another one, with a Deployment, image and arguments 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from scripts import bench_manifests
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from scripts.bench_process import watched
 
 CRISHIM = str(Path(sys.executable).with_name("crishim"))
 SPECS = 400
@@ -68,37 +65,16 @@ class Run(NamedTuple):
 def run(folder: Path, dump: Path, jobs: int = 1) -> Run:
     """Plan a dump that comes through a pipe."""
     words = [CRISHIM, "plan", "--from", str(folder / "old.yaml"), "--to", str(folder / "new.yaml"), "--jobs", str(jobs)]
-    begun, peak = time.perf_counter(), 0
     output = folder / "plan.txt"
     with dump.open("rb") as source, output.open("w") as shown_to:
         pipe = subprocess.Popen(["cat"], stdin=source, stdout=subprocess.PIPE)
         plan = subprocess.Popen(words, stdin=pipe.stdout, stdout=shown_to)
         assert pipe.stdout is not None
         pipe.stdout.close()
-        while True:
-            pid, status, usage = os.wait4(plan.pid, os.WNOHANG)
-            if pid:
-                break
-            peak = max(peak, sum(_memory(plan.pid)))
-            time.sleep(0.05)
-        seconds = time.perf_counter() - begun
-        plan.returncode = os.waitstatus_to_exitcode(status)
+        used = watched(plan)
         pipe.wait()
-    assert plan.returncode in _CHANGES, plan.returncode
-    return Run(seconds, usage.ru_utime + usage.ru_stime, peak, output.read_text())
-
-
-def _memory(pid: int) -> Iterator[int]:
-    """Yield the memory of a process and of those that it started: what it has of its own, shared pages once each."""
-    try:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                yield int(line.split()[1]) * 1024
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from _memory(int(child))
-    except OSError:
-        return
+    assert used.code in _CHANGES, used.code
+    return Run(used.seconds, used.cpu, used.memory, output.read_text())
 
 
 def measure(number: int) -> dict[str, Any]:
