@@ -26,7 +26,7 @@ from runtimes.crio.config import NOT_STARTED
 from runtimes.crio.layout import Layout, drops_infra, is_privileged
 from runtimes.crio.persona import CrioPersona
 from runtimes.crio.seccomp import Asked, Seccomp
-from runtimes.crio.spec import Decided
+from runtimes.crio.spec import Decided, Deciding
 from runtimes.crio.times import rfc3339
 from runtimes.decision import Decision, Step
 from runtimes.errors import BadInput, Refused
@@ -37,6 +37,7 @@ from runtimes.request import container_security, sandbox_security
 if TYPE_CHECKING:
     from typing import Any
 
+    from runtimes.crio.capabilities import Capabilities
     from runtimes.crio.profiles import Loaded
     from runtimes.crio.seccomp import Answer
     from runtimes.files import Files
@@ -150,28 +151,36 @@ class Daemon:
         notes = self._allowed(handler, sandbox.annotations, sandbox.annotations, steps)
         own = self._allowed(handler, notes, request.annotations, steps)
         request = request if own is request.annotations else _with_annotations(request, own)
-        if privileged:
-            held = capabilities.privileged(self.release, self.host)
-        else:
-            asked_for = security.capabilities if security else None
-            held = capabilities.setup(self.release, self.host, self.config, asked_for)
-        steps += held.steps
-        asked = Asked(
-            field=security.seccomp if security else None,
-            path=security.seccomp_profile_path if security else "",
-            bounding=held.bounding,
-            privileged=privileged,
-            context_absent=security is None,
-            container=request.metadata.name if request.metadata else "",
-            container_id=place.id,
-            annotations=notes,
-            image_annotations=self._allowed(handler, notes, place.image.annotations, steps),
-        )
-        answer = self.rules.answer(asked, handler or self.config.default_runtime)
-        steps += answer.steps
-        decided = Decided(privileged=privileged, capabilities=held, answer=answer, annotations=notes)
-        made = spec.container(self.layout, request, place, sandbox, sandbox_place, decided)
-        self._hand_over(made, answer, place.created_at, steps)
+        answers: list[Answer] = []
+
+        def hold() -> Capabilities:
+            if privileged:
+                held = capabilities.privileged(self.release, self.host)
+            else:
+                asked_for = security.capabilities if security else None
+                held = capabilities.setup(self.release, self.host, self.config, asked_for)
+            steps.extend(held.steps)
+            return held
+
+        def answer(held: Capabilities) -> Answer:
+            asked = Asked(
+                field=security.seccomp if security else None,
+                path=security.seccomp_profile_path if security else "",
+                bounding=held.bounding,
+                privileged=privileged,
+                context_absent=security is None,
+                container=request.metadata.name if request.metadata else "",
+                container_id=place.id,
+                annotations=notes,
+                image_annotations=self._allowed(handler, notes, place.image.annotations, steps),
+            )
+            answers.append(self.rules.answer(asked, handler or self.config.default_runtime))
+            steps.extend(answers[-1].steps)
+            return answers[-1]
+
+        deciding = Deciding(privileged=privileged, capabilities=hold, answer=answer, annotations=notes)
+        made = spec.container(self.layout, request, place, sandbox, sandbox_place, deciding)
+        self._hand_over(made, answers[-1], place.created_at, steps)
         return Decision(made, tuple(steps))
 
     def reload(self, setup: Setup, files: Files) -> Reloaded:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 SHM = "/dev/shm"  # noqa: S108  the mount point, in the container and on the node
+_UINT64 = (1 << 64) - 1  # what the spec has where a setting has a signed number
+# A storage driver -> where a layer is mounted below its directory. Source: vendored containers/storage drivers/*/.
+_MOUNTED = {"overlay": "{}/merged", "vfs": "dir/{}", "btrfs": "subvolumes/{}", "zfs": "graph/{}"}
+_DRIVERS = {"": "overlay", "overlay2": "overlay"}  # what goes by another name
 NAMESPACE_DIRECTORIES = {"network": "netns", "ipc": "ipcns", "uts": "utsns"}
 
 
@@ -35,6 +39,8 @@ class Layout:
         self.systemd = config.runtime["cgroup_manager"] == "systemd"
         self.root: str = config.tables["crio"]["root"]
         self.run_root: str = config.tables["crio"]["runroot"]
+        driver: str = config.tables["crio"]["storage_driver"]
+        self.driver = _DRIVERS.get(driver, driver)
 
     def value(self, fact: str) -> Any:
         """Return the value that a fact has for this release."""
@@ -49,7 +55,19 @@ class Layout:
 
     def run_directory(self, identifier: str, name: str) -> str:
         """Return the path of a file in a container's run directory."""
-        return posixpath.join(self.run_root, "overlay-containers", identifier, "userdata", name)
+        return posixpath.join(self.run_root, f"{self.driver}-containers", identifier, "userdata", name)
+
+    def infra_file(self, sandbox: SandboxRequest, identifier: str, name: str) -> str:
+        """Return the path of a file in the directory of an infra container; one that only exists on paper has no other
+        directory than that of the run.
+        """
+        if drops_infra(sandbox, self.config):
+            return self.run_directory(identifier, name)
+        return posixpath.join(self.root, f"{self.driver}-containers", identifier, "userdata", name)
+
+    def mounted(self, layer: str) -> str:
+        """Return the path at which the storage driver has the files of a layer."""
+        return posixpath.join(self.root, self.driver, _MOUNTED.get(self.driver, "{}").format(layer))
 
     def shm(self, sandbox: SandboxRequest, place: SandboxPlace) -> str:
         """Return the pod's shared memory, the node's where it shares the node's IPC."""
@@ -114,7 +132,8 @@ class Layout:
         for each in self.config.runtime["default_ulimits"] or ():
             name, _, values = each.partition("=")
             soft, _, hard = values.partition(":")
-            found.append({"type": f"RLIMIT_{name.upper()}", "hard": int(hard or soft or 0), "soft": int(soft or 0)})
+            least, most = int(soft or 0) & _UINT64, int(hard or soft or 0) & _UINT64  # -1 is no limit
+            found.append({"type": f"RLIMIT_{name.upper()}", "hard": most, "soft": least})
         return found
 
 

@@ -16,6 +16,8 @@ from runtimes.errors import Refused
 from runtimes.gojson import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from runtimes.request import ContainerRequest, Mount
 
 Json = dict[str, Any]
@@ -74,14 +76,22 @@ def without_overridden(request: ContainerRequest, *, read_only: bool) -> list[Js
 
 
 class Rules(msgspec.Struct, frozen=True):
-    """How a release mounts what a request asks for. `image_volumes` is where the upper part of image mounts lies."""
+    """How a release mounts what a request asks for.
+
+    `mounted` says where the files of a layer are; `image_volumes` is where the upper part of image mounts lies.
+    """
 
     access_first: bool
     recursive: bool
     images: bool
     maps_users: bool
-    root: str
+    mounted: Callable[[str], str]
     image_volumes: str
+
+
+def in_order(given: Sequence[Mount]) -> list[Mount]:
+    """Return mounts with the shallow ones first, as CRI-O sorts them; a dozen and more it also shuffles."""
+    return sorted(given, key=lambda each: posixpath.normpath(each.container_path).count("/"))
 
 
 def requested(request: ContainerRequest, rules: Rules) -> tuple[list[Json], str]:
@@ -90,7 +100,7 @@ def requested(request: ContainerRequest, rules: Rules) -> tuple[list[Json], str]
     Raises `Refused`.
     """
     found = []
-    for each in sorted(request.mounts, key=lambda each: posixpath.normpath(each.container_path).count("/")):
+    for each in in_order(request.mounts):
         if not each.container_path:
             raise Refused("UNKNOWN", "mount.ContainerPath is empty")
         image = each.image.image if each.image and rules.images else ""
@@ -109,8 +119,7 @@ def requested(request: ContainerRequest, rules: Rules) -> tuple[list[Json], str]
 def _image(destination: str, image: str, rules: Rules) -> Json:
     """An image's files lie where its layers are mounted; the digits stand for those that the node gave them."""
     layer = hashlib.sha256(image.encode("utf-8", "surrogateescape")).hexdigest()
-    lower = posixpath.join(rules.root, "overlay", layer, "merged")
-    return mount(destination, "overlay", "overlay", [f"lowerdir={lower}:{rules.image_volumes}"])
+    return mount(destination, "overlay", "overlay", [f"lowerdir={rules.mounted(layer)}:{rules.image_volumes}"])
 
 
 def privileged(mounts: list[Json]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 from runtimes.crio import names
 from runtimes.crio.config import known_annotations
 from runtimes.crio.layout import pinned
+from runtimes.crio.mounts import in_order
 from runtimes.crio.times import rfc3339
 from runtimes.decision import Step
 from runtimes.gojson import dumps, quote
@@ -106,7 +107,7 @@ def of_container(
         _CRIO + "Metadata": _json(request.metadata),
         _CRIO + "Labels": _sorted(request.labels),
         _CRIO + "Volumes": dumps(
-            [_volume(each, layout.value("volume-fields")) for each in request.mounts if each.host_path]
+            [_volume(each, layout.value("volume-fields")) for each in in_order(request.mounts) if each.host_path]
         ),
         _CRIO + "Annotations": _sorted(own),
     }

@@ -67,8 +67,7 @@ class CrioPersona(Persona):
             found["handlers"] = "map[" + " ".join(f"{n}:{_pointer(n)}" for n in sorted(self.config.handlers)) + "]"
         if situation.endswith(".image-missing"):
             store = f"{self.config.tables['crio']['root']}+{self.config.tables['crio']['runroot']}"
-            driver = self.config.tables["crio"]["storage_driver"]
-            found["image_reference"] = f"[{driver}@{store}]{details.get('image', '')}"
+            found["image_reference"] = f"[{self.layout.driver}@{store}]{details.get('image', '')}"
         if "state" in found:
             found["state"] = _STATES.get(found["state"], found["state"])
         return found

@@ -20,6 +20,8 @@ from runtimes.errors import Refused
 from runtimes.request import NODE, POD, TARGET, NamespaceOption, container_security, sandbox_security
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtimes.crio.capabilities import Capabilities
     from runtimes.crio.layout import Layout
     from runtimes.crio.seccomp import Answer
@@ -46,11 +48,26 @@ _SYSCTLS = {  # prefix -> the namespace that a sandbox must have of its own
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True):
-    """What was decided before the spec is put together. `annotations` are those that the handler lets through."""
+    """What was decided before the spec of a sandbox is put together.
+
+    `annotations` are those that the handler lets through.
+    """
 
     privileged: bool
     capabilities: Capabilities
     answer: Answer
+    annotations: dict[str, str]
+
+
+class Deciding(msgspec.Struct, frozen=True, kw_only=True):
+    """What is decided while the spec of a container is put together, each at its turn: the first that fails refuses.
+
+    `annotations` are those of the sandbox that the handler lets through.
+    """
+
+    privileged: bool
+    capabilities: Callable[[], Capabilities]
+    answer: Callable[[Capabilities], Answer]
     annotations: dict[str, str]
 
 
@@ -60,32 +77,33 @@ def container(
     place: ContainerPlace,
     sandbox: SandboxRequest,
     sandbox_place: SandboxPlace,
-    decided: Decided,
+    deciding: Deciding,
 ) -> Json:
-    """Return the spec of a container. Its `decided.annotations` are those of the sandbox. Raises `Refused`."""
-    security = container_security(request)
+    """Return the spec of a container. Raises `Refused`."""
+    security, privileged = container_security(request), deciding.privileged
+    asked, propagation = mounts.requested(request, _rules(layout))
+    limits = resources.resources(
+        layout, request, identifier=place.id, privileged=privileged, handler=sandbox_place.handler
+    )
+    held = deciding.capabilities()
+    namespaces = _container_namespaces(layout, security, sandbox, sandbox_place, privileged=privileged)
+    arguments = process.arguments(request, place.image)
+    answer = deciding.answer(held)
     hostname = layout.hostname(sandbox, sandbox_place)
-    made = _process(layout, request, place, hostname, decided)
-    is_systemd = "/sbin/init" in made["args"][0] or posixpath.basename(made["args"][0]) == "systemd"
+    made = _process(layout, request, place, hostname, arguments, held)
+    is_systemd = "/sbin/init" in arguments[0] or posixpath.basename(arguments[0]) == "systemd"
     read_only = bool(layout.config.runtime["read_only"]) or bool(security and security.readonly_rootfs)
-    found = _Mounts(layout, request, sandbox, sandbox_place, decided.privileged, read_only, is_systemd)
-    mounted, propagation = found.all()
-    merged = posixpath.join(layout.root, "overlay", place.storage, "merged")
+    found = _Mounts(layout, request, sandbox, sandbox_place, privileged, read_only, is_systemd)
+    merged = layout.mounted(place.storage)
     if is_systemd:
         made["env"].append("container=crio")
     linux = {
-        "resources": resources.resources(
-            layout,
-            request,
-            identifier=place.id,
-            privileged=decided.privileged,
-            handler=sandbox_place.handler,
-        ),
+        "resources": limits,
         "cgroupsPath": layout.cgroup_path(sandbox, place.id),
-        "namespaces": _container_namespaces(layout, security, sandbox, sandbox_place, privileged=decided.privileged),
-        "seccomp": decided.answer.section,
+        "namespaces": namespaces,
+        "seccomp": answer.section,
         "rootfsPropagation": propagation,
-        **resources.hidden_paths(layout, security, privileged=decided.privileged, is_systemd=is_systemd),
+        **resources.hidden_paths(layout, security, privileged=privileged, is_systemd=is_systemd),
     }
     return without_empty(
         {
@@ -93,16 +111,16 @@ def container(
             "process": made,
             "root": _root(merged, read_only=read_only),
             "hostname": hostname,
-            "mounts": mounted,
+            "mounts": found.all(asked),
             "annotations": notes.of_container(
                 layout,
                 request,
                 place,
                 sandbox,
                 sandbox_place,
-                reference=decided.answer.reference,
+                reference=answer.reference,
                 merged=merged,
-                inherited=decided.annotations,
+                inherited=deciding.annotations,
             ),
             "linux": {**layout.user_namespace(sandbox), **without_empty(linux)},
         }
@@ -112,7 +130,7 @@ def container(
 def sandbox(layout: Layout, request: SandboxRequest, place: SandboxPlace, decided: Decided) -> Json:
     """Return the spec of a sandbox's infra container. Raises `Refused`."""
     security = sandbox_security(request)
-    merged = posixpath.join(layout.root, "overlay", storage(place.id), "merged")
+    merged = layout.mounted(storage(place.id))
     made = {
         "user": {"uid": 0, "gid": 0},
         "args": _pause_command(layout, place.image),
@@ -154,22 +172,41 @@ def sandbox(layout: Layout, request: SandboxRequest, place: SandboxPlace, decide
 # --- a container's
 
 
-def _process(layout: Layout, request: ContainerRequest, place: ContainerPlace, hostname: str, decided: Decided) -> Json:
+def _process(
+    layout: Layout,
+    request: ContainerRequest,
+    place: ContainerPlace,
+    hostname: str,
+    arguments: list[str],
+    held: Capabilities,
+) -> Json:
     security = container_security(request)
     limits = request.linux.resources if request.linux else None
     return without_empty(
         {
             "terminal": request.tty,
             "user": process.user(layout, security, place.image),
-            "args": process.arguments(request, place.image),
+            "args": arguments,
             "env": process.environment(layout, request, place.image, hostname),
             "cwd": request.working_dir or place.image.working_dir or "/",
-            "capabilities": decided.capabilities.to_json(),
+            "capabilities": held.to_json(),
             "rlimits": layout.limits(),
             "noNewPrivileges": bool(security and security.no_new_privs),
             "oomScoreAdj": limits.oom_score_adj if limits else None,
         },
         keep=("capabilities",),
+    )
+
+
+def _rules(layout: Layout) -> mounts.Rules:
+    facts = layout.facts
+    return mounts.Rules(
+        access_first=layout.value("mount-options-order") == "access-first",
+        recursive=facts.has("recursive-read-only-mounts"),
+        images=facts.has("image-volumes"),
+        maps_users=facts.has("idmap-mounts"),
+        mounted=layout.mounted,
+        image_volumes=posixpath.join(posixpath.dirname(layout.config.runtime["container_exits_dir"]), "image-volumes"),
     )
 
 
@@ -184,30 +221,18 @@ class _Mounts(msgspec.Struct, frozen=True):
     read_only: bool
     is_systemd: bool
 
-    def all(self) -> tuple[list[Json], str]:
-        """Return them in order, and the propagation that they want of the root."""
-        layout, facts = self.layout, self.layout.facts
+    def all(self, asked: list[Json]) -> list[Json]:
+        """Return them in order, those that the request asks for among them."""
         found = self._base()
-        early = facts.has("systemd-mounts-before-requested")
-        unified = layout.host.cgroup == _UNIFIED
+        early = self.layout.facts.has("systemd-mounts-before-requested")
+        unified = self.layout.host.cgroup == _UNIFIED
         if self.is_systemd and early:
             mounts.systemd(found, unified=unified)
-        rules = mounts.Rules(
-            access_first=layout.value("mount-options-order") == "access-first",
-            recursive=facts.has("recursive-read-only-mounts"),
-            images=facts.has("image-volumes"),
-            maps_users=facts.has("idmap-mounts"),
-            root=layout.root,
-            image_volumes=posixpath.join(
-                posixpath.dirname(layout.config.runtime["container_exits_dir"]), "image-volumes"
-            ),
-        )
-        asked, propagation = mounts.requested(self.request, rules)
         for each in asked:
             mounts.put(found, each)
         if self.is_systemd and not early:
             mounts.systemd(found, unified=unified)
-        return found, propagation
+        return found
 
     def _base(self) -> list[Json]:
         layout, request, place = self.layout, self.request, self.sandbox_place
@@ -222,7 +247,7 @@ class _Mounts(msgspec.Struct, frozen=True):
             mounts.put(found, mounts.bind("/etc/resolv.conf", resolv_conf, access, "bind", "nodev", "nosuid", "noexec"))
         mounts.put(found, mounts.bind("/etc/hostname", layout.run_directory(place.id, "hostname"), access, "bind"))
         if layout.facts.has("container-env-file"):
-            path = posixpath.join(layout.root, "overlay-containers", place.id, "userdata/.containerenv")
+            path = layout.infra_file(self.sandbox, place.id, ".containerenv")
             mounts.put(found, mounts.bind("/run/.containerenv", path, access, "bind"))
         if host_network and "/etc/hosts" not in {each.container_path for each in request.mounts}:
             mounts.put(found, mounts.bind("/etc/hosts", "/etc/hosts", access, "bind"))

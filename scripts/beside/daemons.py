@@ -1,12 +1,15 @@
-"""A real containerd and crishim as that release: one configuration file, one folder, two sockets.
+"""A real daemon and crishim as its release: one configuration file, one folder, two sockets.
 
-The real one has its own root, state and socket, and its own network plugin: a script that says there is an address.
-Nothing of the machine's own containerd, if there is one, is touched. What a daemon leaves behind is removed.
+What every family of daemons has in common; its own room (containerd.py, crio.py) says how one is configured, started
+and given its images. A daemon has its own root, state and socket, and its own network plugin: a script that says there
+is an address. Nothing of the machine's own daemons, if there are any, is touched. What one leaves behind is removed.
 """
 
 from __future__ import annotations
 
+import abc
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -14,34 +17,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from scripts.beside import images
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _PATIENCE = 60  # seconds for a daemon to come up
-
-# Version 2 is read by every release that serves the CRI v1. The native snapshotter works on any file system.
-_CONFIG = """version = 2
-root = "{folder}/root"
-state = "{folder}/state"
-[grpc]
-address = "{folder}/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "{pause}"
-unset_seccomp_profile = "{unset}"
-[plugins."io.containerd.grpc.v1.cri".containerd]
-snapshotter = "native"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-BinaryName = "{folder}/runc"
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "{folder}/cni"
-conf_dir = "{folder}/net.d"
-"""
+_CGROUPS = Path("/sys/fs/cgroup")
+_PARENTS = ("/crishim-beside/x", "/crishim-beside")  # those that cases made at random ask for
 _NETWORK = '{"cniVersion": "0.4.0", "name": "none", "plugins": [{"type": "nothing"}]}'
 _PLUGIN = """#!/bin/sh
 case $CNI_COMMAND in
@@ -53,130 +36,173 @@ VERSION)
     echo '{"cniVersion": "0.4.0", "supportedVersions": ["0.3.1", "0.4.0"]}' ;;
 esac
 """
-# Some machines do not let even root lower a process's oom_score_adj, which every pause container asks for. What
-# containerd reports is what it asked for; only the copy of the spec that runc reads is changed, and only where it must.
-_RUNC = """#!/bin/sh
-bundle= option=
-for word; do
-    [ "$option" != --bundle ] || bundle=$word
-    option=$word
-done
-if [ -n "$bundle" ] && ! (echo -998 >/proc/self/oom_score_adj) 2>/dev/null; then
-    sed -i 's/"oomScoreAdj":-[0-9]*/"oomScoreAdj":0/' "$bundle/config.json"
-fi
-exec runc "$@"
-"""
-_NODE = """host: {{capabilities: [{capabilities}]}}
-kubelet: {{step: none}}
-runtime: {{name: containerd, version: "{release}", config: "{folder}/config.toml"}}
-"""
+# Said by `crishim serve` where the release does not start.
+_REFUSES = "the runtime refuses: "
+
+Setting = dict[str, Any]
+"""What a recorded configuration adds to the one that a family plays in."""
 
 
 class FailedError(Exception):
     """A daemon did not come up, or a command failed; the text says what it said last."""
 
 
-class Real:
-    """A real containerd, by the path of its binary; ctr, the shim and runc are taken from beside it, or from PATH."""
+class RefusedError(Exception):
+    """A daemon does not start with a configuration; the text is the reason it gives."""
+
+
+class Real(abc.ABC):
+    """A real daemon, by the path of its binary; what it needs besides is taken from beside it, or from PATH."""
+
+    family: ClassVar[str]
+    command: ClassVar[str]
+    """The name of the binary, and of the folder with the family's tests."""
+    needs: ClassVar[tuple[str, ...]]
+    """What it cannot do without, beside it or in PATH."""
+    ignored: ClassVar[tuple[tuple[str, ...], ...]]
+    """The places in a spec that are not compared."""
+    at_random: ClassVar[dict[str, Setting]] = {"at random": {}}
+    """The configurations in which cases made at random are played."""
 
     def __init__(self, binary: Path, folder: Path) -> None:
+        """Raises `FailedError` where something that it needs is not there."""
         self.binary, self.folder = binary, folder
-        self.socket = folder / "containerd.sock"
+        self.socket = folder / f"{self.command}.sock"
+        self.log = folder / f"{self.command}.log"
         path = f"{binary.parent}:{binary.parent.parent / 'sbin'}:{os.environ['PATH']}"
-        self._environment = {**os.environ, "PATH": path}
+        self.environment = {**os.environ, "PATH": path}
+        missing = [name for name in self.needs if not shutil.which(name, path=path)]
+        if missing:
+            raise FailedError(f"there is no {' and no '.join(missing)}, neither beside {binary} nor in PATH")
 
+    @abc.abstractmethod
     def version(self) -> str:
         """Return what the binary calls itself: "1.6.20~ds1"."""
-        return self._run(str(self.binary), "--version").split()[2].removeprefix("v")
 
-    def _run(self, *command: str) -> str:
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=60)
+    @staticmethod
+    @abc.abstractmethod
+    def configurations(releases: dict[str, Any]) -> dict[str, tuple[Setting, list[str]]]:
+        """Return {label: (setting, names of its cases)} of what was recorded of some releases."""
+
+    @abc.abstractmethod
+    def lay_out(self, setting: Setting) -> None:
+        """Write the files of a configuration."""
+
+    @abc.abstractmethod
+    def node(self, release: str) -> str:
+        """Return the runtime of a node file, that of the same release with the same configuration."""
+
+    @abc.abstractmethod
+    def serving(self) -> contextlib.AbstractContextManager[str]:
+        """Run it, with both images; give the capabilities that it holds, as a hexadecimal mask.
+
+        Raises `RefusedError` where it does not start with its configuration.
+        """
+
+    @abc.abstractmethod
+    def answers(self) -> bool:
+        """Whether it is up."""
+
+    @abc.abstractmethod
+    def is_left_behind(self, words: list[str]) -> bool:
+        """Whether a process with this command line is one that the daemon leaves behind."""
+
+    # --- what every family has
+
+    def filled(self, setting: Setting) -> Setting:
+        """Return a setting with the folder of the profiles filled in."""
+        filled: Setting = json.loads(json.dumps(setting).replace("${PROFILE_DIR}", str(self.folder / "profiles")))
+        return filled
+
+    def run(self, *command: str) -> str:
+        """Return what a command says. Raises `FailedError`."""
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
         if done.returncode:
             raise FailedError(f"{' '.join(command)}: {done.stderr.strip() or done.returncode}")
         return done.stdout
 
-    def lay_out(self, unset: str) -> None:
-        """Write the configuration file, the network and its plugin."""
-        config = _CONFIG.format(folder=self.folder, pause=images.PAUSE, unset=unset)
-        (self.folder / "config.toml").write_text(config)
-        for name in ("cni", "net.d"):
-            (self.folder / name).mkdir(exist_ok=True)
-        (self.folder / "net.d" / "10-none.conflist").write_text(_NETWORK)
-        for name, text in (("cni/nothing", _PLUGIN), ("cni/loopback", _PLUGIN), ("runc", _RUNC)):
-            (self.folder / name).write_text(text)
-            (self.folder / name).chmod(0o755)
+    def write(self, files: dict[str, str]) -> None:
+        """Write files into the folder, the network's among them; what begins as a script does is one."""
+        network = {"net.d/10-none.conflist": _NETWORK, "cni/nothing": _PLUGIN, "cni/loopback": _PLUGIN}
+        for name, text in (files | network).items():
+            file = self.folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
+            if text.startswith("#!"):
+                file.chmod(0o755)
 
     @contextlib.contextmanager
-    def serving(self) -> Iterator[str]:
-        """Run it, with both images; give the capabilities that it holds, as a hexadecimal mask."""
-        log = self.folder / "containerd.log"
-        command = [str(self.binary), "--config", str(self.folder / "config.toml")]
-        with log.open("w") as file:
-            process = subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=file, stderr=file)
+    def running(self, *command: str) -> Iterator[int]:
+        """Run the daemon until the end of the block; give its process id, or 0 where it has ended before it was up."""
+        with self.log.open("w") as file:
+            process = subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=file, stderr=file)
         try:
-            _wait(lambda: self._answers() or process.poll() is not None, log)
-            if process.poll() is not None:
-                raise FailedError(f"containerd did not start: {log.read_text()[-2000:]}")
-            for number, name in enumerate((images.CONTAINER, images.PAUSE)):
-                archive = self.folder / f"image-{number}.tar"
-                images.write(name, archive)
-                words = ("--snapshotter", "native", str(archive))
-                try:
-                    self._ctr("images", "import", "--local", *words)  # newer ones have the daemon do it otherwise
-                except FailedError:
-                    self._ctr("images", "import", *words)
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            yield next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+            end = time.monotonic() + _PATIENCE
+            while not self.answers() and process.poll() is None:
+                if time.monotonic() > end:
+                    raise FailedError(f"{self.command} is not up after {_PATIENCE} s: {self.last_words()}")
+                time.sleep(0.1)
+            yield process.pid if process.poll() is None else 0
         finally:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(10)
             process.kill()
-            self._clean_up()
+            process.wait()
+            self.clean_up()
 
-    def _answers(self) -> bool:
-        try:
-            self._ctr("version")
-        except FailedError:
-            return False
-        return True
+    def last_words(self) -> str:
+        """Return the end of what the daemon logged."""
+        return self.log.read_text()[-2000:]
 
-    def _ctr(self, *words: str) -> None:
-        ctr = shutil.which("ctr", path=self._environment["PATH"]) or "ctr"
-        self._run(ctr, "--address", str(self.socket), "--namespace", "k8s.io", *words)
-
-    def _clean_up(self) -> None:
-        """End the shims that are left, which have our socket on their command line, and unmount what is left."""
+    def clean_up(self) -> None:
+        """End the processes that are left, unmount what is left, and remove the cgroups of the pods."""
         for process in Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):
-                if str(self.socket).encode() in process.read_bytes().split(b"\0"):
+                if self.is_left_behind(os.fsdecode(process.read_bytes()).split("\0")):
                     os.kill(int(process.parent.name), signal.SIGKILL)
         mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for point in reversed([point for point in mounted if point.startswith(f"{self.folder}/")]):
             subprocess.run(["umount", "--lazy", point], check=False)
+        names = self.cgroups()
+        for cgroup, _, _ in os.walk(_CGROUPS, topdown=False):
+            if cgroup.endswith(_PARENTS) or Path(cgroup).name in names:
+                with contextlib.suppress(OSError):  # in use, if not by us
+                    Path(cgroup).rmdir()
+
+    def cgroups(self) -> set[str]:
+        """Return the names of cgroups that the daemon leaves behind, besides those that cases ask for."""
+        return set()
+
+
+def held(process: int) -> str:
+    """Return the capabilities that a process holds, as a hexadecimal mask."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
 
 
 @contextlib.contextmanager
-def crishim(release: str, folder: Path, capabilities: list[str]) -> Iterator[Path]:
-    """Serve as that release with the same configuration file; give the socket."""
-    socket, node = folder / "crishim.sock", folder / "node.yaml"
-    node.write_text(_NODE.format(capabilities=", ".join(capabilities), release=release, folder=folder))
+def crishim(real: Real, release: str, capabilities: list[str]) -> Iterator[Path]:
+    """Serve as that release with the same configuration; give the socket. Raises `RefusedError` as `serving` does."""
+    socket, node = real.folder / "crishim.sock", real.folder / "node.yaml"
+    host = f"host: {{capabilities: [{', '.join(capabilities)}]}}\n"
+    node.write_text(f"{host}kubelet: {{step: none}}\nruntime: {real.node(release)}\n")
     words = ["serve", "--node", str(node), "--listen", f"unix://{socket}", "--state", ":memory:"]
     command = [sys.executable, "-m", "shim.cli.main", *words, "--log-level", "error"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            if not process.stdout.readline():
-                raise FailedError("crishim did not start")
-            yield socket
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _wait(done: Callable[[], bool], log: Path) -> None:
-    end = time.monotonic() + _PATIENCE
-    while not done():
-        if time.monotonic() > end:
-            raise FailedError(f"containerd is not up after {_PATIENCE} s: {log.read_text()[-2000:]}")
-        time.sleep(0.1)
+    with (real.folder / "crishim.log").open("w+") as errors:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+            try:
+                assert process.stdout is not None
+                up = bool(process.stdout.readline())
+                if up:
+                    yield socket
+            finally:
+                process.terminate()
+                process.wait(10)
+        errors.seek(0)
+        said = errors.read().strip()
+        if up:
+            sys.stderr.write(said)
+            return
+        _, refuses, why = said.partition(_REFUSES)
+        raise RefusedError(why) if refuses else FailedError(f"crishim did not start: {said[-2000:]}")

@@ -33,19 +33,12 @@ class Player:
     def __init__(self, socket: Path, folder: Path, sandboxes: dict[str, Case]) -> None:
         self.folder, self.sandboxes = folder, sandboxes
         self._channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
-        services = pb.DESCRIPTOR.services_by_name.values()
-        self._answers = {each.name: each.output_type.name for service in services for each in service.methods}
         self._running: dict[str, tuple[str, Any, Outcome | None]] = {}
         self._serial = 0
 
     def call(self, method: str, *, service: str = "RuntimeService", **fields: Any) -> Any:
         """Make a call. Raises `grpc.RpcError`."""
-        rpc: Any = self._channel.unary_unary(
-            f"/runtime.v1.{service}/{method}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=getattr(pb, self._answers[method]).FromString,
-        )
-        return rpc(getattr(pb, f"{method}Request")(**fields), timeout=_TIMEOUT)
+        return _call(self._channel, method, service, fields)
 
     def play(self, case: Case) -> Outcome:
         """Return what came of a case: outcome, step, code and message, or the spec that was made."""
@@ -139,12 +132,58 @@ class Player:
         return json.loads(json.dumps(value).replace("${PROFILE_DIR}", str(self.folder / "profiles")))
 
 
+def call(socket: Path, method: str, *, service: str = "RuntimeService", **fields: Any) -> Any:
+    """Make a single call. Raises `grpc.RpcError`."""
+    with grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS) as channel:
+        return _call(channel, method, service, fields)
+
+
+def _call(channel: grpc.Channel, method: str, service: str, fields: dict[str, Any]) -> Any:
+    answer = pb.DESCRIPTOR.services_by_name[service].methods_by_name[method].output_type.name
+    rpc: Any = channel.unary_unary(
+        f"/runtime.v1.{service}/{method}",
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=getattr(pb, answer).FromString,
+    )
+    return rpc(getattr(pb, f"{method}Request")(**fields), timeout=_TIMEOUT)
+
+
+# What every daemon makes up, and the placeholder for it. The last digits of a pod's uid go with the short ids.
+_MADE_UP = [
+    (r"\b[0-9a-f]{64}\b", "<ID>"),
+    (r"\b[0-9a-f]{12}\b", "<ID12>"),
+    (r"(?<=cni-)[0-9a-f]{8}(-[0-9a-f]{4}){3}-([0-9a-f]{12}|<ID12>)", "<UUID>"),
+    (r"(?<=ns/)[0-9a-f]{8}(-[0-9a-f]{4}){3}-([0-9a-f]{12}|<ID12>)", "<UUID>"),
+    (r"containerd-mount\d+", "containerd-mount<N>"),
+    (r"/proc/\d+/", "/proc/<PID>/"),
+    (r"0x[0-9a-f]{6,}", "<POINTER>"),
+    (r'time=(\\?)"[^"]*"', r'time=\1"<TIME>\1"'),
+    (r"\b10\.88\.\d+\.\d+\b", "<ADDRESS>"),
+]
+_CRIO = "io.kubernetes.cri-o."
+
+
 def neutral(text: str) -> str:
     """Return a text with placeholders for what every daemon makes up: ids, names of namespaces, processes, folders."""
-    text = re.sub(r"[0-9a-f]{64}", "<ID>", text)
-    text = re.sub(r"cni-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "cni-<UUID>", text)
-    text = re.sub(r"containerd-mount\d+", "containerd-mount<N>", text)
-    return re.sub(r"/proc/\d+/", "/proc/<PID>/", text)
+    for what, placeholder in _MADE_UP:
+        text = re.sub(what, placeholder, text)
+    return text
+
+
+def _in_order(key: str, value: str) -> str:
+    """CRI-O writes objects of JSON into its annotations, in an order that is another every time."""
+    if key.startswith(_CRIO) and value.startswith("{"):
+        return json.dumps(json.loads(value), sort_keys=True)
+    return value
+
+
+def _sort_read_only(mounts: list[dict[str, Any]]) -> None:
+    """Under CRI-O's `read_only` some places stay writable, which it mounts in an order that is another every time."""
+    places = [at for at, each in enumerate(mounts) if "tmpcopyup" in each.get("options", ())]
+    for at, each in zip(
+        places, sorted((mounts[at] for at in places), key=lambda each: each["destination"]), strict=True
+    ):
+        mounts[at] = each
 
 
 def _refused(error: Any, step: str) -> Outcome:
@@ -153,5 +192,9 @@ def _refused(error: Any, step: str) -> Outcome:
 
 
 def _answered(response: Any) -> Outcome:
-    spec = json.loads(neutral(json.dumps(json.loads(response.info["info"])["runtimeSpec"])))
+    spec = json.loads(response.info["info"])["runtimeSpec"]
+    _sort_read_only(spec["mounts"])
+    if "annotations" in spec:
+        spec["annotations"] = {key: _in_order(key, value) for key, value in spec["annotations"].items()}
+    spec = json.loads(neutral(json.dumps(spec)))
     return {"outcome": "ok", "seccomp": spec.get("linux", {}).pop("seccomp", None), "spec": spec}

@@ -11,6 +11,9 @@ from tests.crio.player import daemon, play, recorded, start
 
 RELEASES: dict[str, Any] = recorded()["releases"]
 CONFIGS = [(release, config) for release, told in RELEASES.items() for config in told["configs"]]
+# The recorded 1.36.3 was built with Go 1.27, the released one with 1.26 (v1.36.3:nix/derivation.nix), which words this
+# otherwise: a daemon built with 1.26 says it so.
+BYTE_ORDER_MARK = ("'\\ufeff' looking for", "'ï' looking for")
 # The settings with which the recorded daemons did not start.
 EXITS = [
     ("1.24.6", "unconfined", {"seccomp_profile": "unconfined"}),
@@ -23,7 +26,10 @@ EXITS = [
 def test_every_case_is_answered_as_recorded(release: str, config: str) -> None:
     runtime = daemon(release, config)
     wrong = {}
-    for name, expected in RELEASES[release]["configs"][config]["cases"].items():
+    for name, answer in RELEASES[release]["configs"][config]["cases"].items():
+        expected = {**answer}
+        if "message" in answer:
+            expected["message"] = answer["message"].replace(*BYTE_ORDER_MARK)
         ours = play(runtime, recorded()["cases"][name])
         if "spec" not in expected:
             ours.pop("spec", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from tests.crio.player import BUSYBOX, daemon, play, recorded, sandbox_request
 from tests.oci_schema import check
 
 CONF = "/etc/crio/crio.conf"
+NAMESPACES = {"namespace_options": {"pid": 1}}
 EVERY = [str(known.release) for known in model.releases()]
 
 
@@ -292,13 +294,101 @@ def test_a_mount(release: str, mount: dict[str, Any], options: list[str] | None)
         assert "rro" not in found
 
 
-def test_the_order_of_mount_options_changed() -> None:
-    mount = {"container_path": "/c", "host_path": "/h"}
-    found = {release: mounted(create(start(release), mounts=[mount]), "/c") for release in EVERY}
-    assert {tuple(each or ()) for each in found.values()} == {
-        ("rw", "rbind", "rprivate", "bind"),
-        ("rbind", "rprivate", "rw", "bind"),
+@pytest.mark.parametrize(
+    ("release", "options"),
+    [
+        ("1.29.13", ["rw", "rbind", "rprivate", "bind"]),
+        ("1.30.0", ["rbind", "rprivate", "rw", "bind"]),
+        ("1.30.14", ["rbind", "rprivate", "rw", "bind"]),  # answered by a daemon of that release, too
+        ("1.36.3", ["rbind", "rprivate", "rw", "bind"]),
+    ],
+)
+def test_the_order_of_mount_options_changed(release: str, options: list[str]) -> None:
+    """Source: server/container_create_linux.go addOCIBindMounts at v1.29.13 and at v1.30.0."""
+    assert mounted(create(start(release), mounts=[{"container_path": "/c", "host_path": "/h"}]), "/c") == options
+
+
+def test_the_annotation_tells_the_volumes_in_the_order_of_the_mounts() -> None:
+    """As daemons of 1.24.6 and 1.36.3 do. Source: addOCIBindMounts sorts the request itself (criOrderedMounts)."""
+    mounts = [{"container_path": path, "host_path": "/h"} for path in ("/a/b/c", "/a", "/a/b", "c/", "/d/")]
+    for release in EVERY:
+        annotations = create(start(release), mounts=mounts)["annotations"]
+        told = [each["container_path"] for each in json.loads(annotations["io.kubernetes.cri-o.Volumes"])]
+        assert told == ["c/", "/a", "/d/", "/a/b", "/a/b/c"], release
+
+
+@pytest.mark.parametrize(
+    ("driver", "layer", "containers"),
+    [
+        ("overlay", "/s/overlay/{}/merged", "/r/overlay-containers"),
+        ("overlay2", "/s/overlay/{}/merged", "/r/overlay-containers"),
+        ("vfs", "/s/vfs/dir/{}", "/r/vfs-containers"),  # as real daemons of four releases do
+        ("btrfs", "/s/btrfs/subvolumes/{}", "/r/btrfs-containers"),
+        ("zfs", "/s/zfs/graph/{}", "/r/zfs-containers"),
+    ],
+)
+def test_where_a_storage_driver_keeps_its_layers(driver: str, layer: str, containers: str) -> None:
+    """Source: drivers/*/ Get and store.go of the containers/storage that v1.36.3 vendors."""
+    spec = create(start(conf=f'[crio]\nroot = "/s"\nrunroot = "/r"\nstorage_driver = "{driver}"'))
+    merged = spec["root"]["path"]
+    assert merged == layer.format("c" * 64)
+    assert spec["annotations"]["io.kubernetes.cri-o.MountPoint"] == merged
+    hostname = next(each for each in spec["mounts"] if each["destination"] == "/etc/hostname")
+    assert hostname["source"].startswith(f"{containers}/")
+
+
+@pytest.mark.parametrize(
+    ("drops", "root"), [("false", "/var/lib/containers/storage"), ("true", "/run/containers/storage")]
+)
+def test_where_a_container_finds_its_environment_file(drops: str, root: str) -> None:
+    """As a real 1.36.3 does. Source: oci.NewSpoofedContainer has podContainer.RunDir for its Dir."""
+    on = start(conf=f"drop_infra_ctr = {drops}")
+    spec = create(on, NAMESPACES, sandbox=pod(linux={"security_context": NAMESPACES}))
+    source = next(each["source"] for each in spec["mounts"] if each["destination"] == "/run/.containerenv")
+    assert source.startswith(f"{root}/overlay-containers/")
+
+
+def test_no_limit_is_the_largest_number() -> None:
+    """As a real 1.36.3 does: runtime-tools has unsigned numbers there."""
+    found = create(start(conf='default_ulimits = ["nofile=1024:2048", "core=0:-1"]'))["process"]["rlimits"]
+    assert found == [
+        {"type": "RLIMIT_NOFILE", "hard": 2048, "soft": 1024},
+        {"type": "RLIMIT_CORE", "hard": (1 << 64) - 1, "soft": 0},
+    ]
+
+
+@pytest.mark.parametrize("release", ["1.24.6", "1.36.3"])
+def test_what_is_wrong_is_refused_in_the_order_of_the_real_one(release: str) -> None:
+    """Source: createSandboxContainer at v1.24.6 and v1.36.3; a real 1.36.3 refused the namespace, not the user."""
+    on = start(release, "drop_infra_ctr = true")
+    security: dict[str, Any] = {
+        "capabilities": {"add_capabilities": ["NO_SUCH"]},
+        "namespace_options": {"pid": 0},
+        "seccomp": {"profile_type": 2, "localhost_ref": "/none.json"},
+        "seccomp_profile_path": "localhost//none.json",
+        "run_as_username": "nobody-knows",
     }
+    parts: dict[str, Any] = {"mounts": [{"container_path": "/c"}], "resources": {"memory_limit_in_bytes": 1}}
+    mended: list[Callable[[], Any]] = [
+        lambda: parts.pop("mounts"),
+        lambda: parts.pop("resources"),
+        lambda: security.pop("capabilities"),
+        lambda: security.update(NAMESPACES),
+        lambda: parts.update(command=["c"]),
+        lambda: (security.pop("seccomp"), security.pop("seccomp_profile_path")),
+        lambda: security.pop("run_as_username"),
+    ]
+    image = msgspec.structs.replace(BUSYBOX, cmd=())
+    sandbox = pod(linux={"security_context": NAMESPACES})
+    said = []
+    for mend in mended:
+        with pytest.raises(Refused) as caught:
+            create(on, security, sandbox=sandbox, image=image, **parts)
+        said.append(caught.value.message)
+        mend()
+    create(on, security, sandbox=sandbox, image=image, **parts)
+    words = ["mount.HostPath", "memory", "NO_SUCH", "pod level PID", "no command", "none.json", "nobody-knows"]
+    assert [word for word, message in zip(words, said, strict=True) if word in message] == words
 
 
 @pytest.mark.parametrize(
