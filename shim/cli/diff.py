@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from shim.cli.outputs import Output
     from shim.cli.terminal import Terminal
     from shim.report.model import Report
-    from shim.skew.diff import Difference, Side
-    from shim.skew.diff_nodes import NodeDifference, Pair
+    from shim.skew.diff.nodes import NodeDifference, Pair
+    from shim.skew.diff.releases import Difference, Side
 
 _STYLES = {"+": ("yellow", "bold"), "-": ("cyan", "bold"), "~": ("yellow",)}
 _DIFFERS = 3
@@ -66,8 +66,8 @@ def _is_file(word: str) -> bool:
 def _builds(before: str, after: str, output: Output) -> int:
     from shim.cli.components import facts_of, profile_of
     from shim.cli.terminal import Terminal
-    from shim.skew.diff import diff
-    from shim.skew.diff_report import report
+    from shim.skew.diff.releases import diff
+    from shim.skew.diff.report import report
 
     one, other = _side(before), _side(after)
     found = diff(one, other, facts_of(other.name), profile_of(other.name))
@@ -79,7 +79,7 @@ def _builds(before: str, after: str, output: Output) -> int:
 def _side(word: str) -> Side:
     from shim.cli.components import KUBELET, model_of, release_of, releases_of
     from shim.nodefile.document import newest_stable
-    from shim.skew.diff import Side
+    from shim.skew.diff.releases import Side
 
     name, _, version = word.partition("@")
     release = release_of(name, version or newest_stable(releases_of(name)))
@@ -89,7 +89,7 @@ def _side(word: str) -> Side:
 def _text(made: Report, found: Difference, terminal: Terminal) -> str:
     from itertools import groupby
 
-    from shim.skew.diff_report import sentence
+    from shim.skew.diff.report import sentence
 
     lines = _head(made, terminal)
     for block in found.blocks:
@@ -122,7 +122,7 @@ def _nodes(before: str, after: str, names: tuple[str, ...], handler: str, output
     from shim.cli.terminal import Terminal
     from shim.kubelet import manifest
     from shim.nodefile import load, read_user_file
-    from shim.skew.diff_nodes import diff_nodes, report_of
+    from shim.skew.diff.nodes import diff_nodes, report_of
 
     documents = load(before), load(after)
     pods = [
@@ -135,7 +135,7 @@ def _nodes(before: str, after: str, names: tuple[str, ...], handler: str, output
 
 def _nodes_text(found: NodeDifference, terminal: Terminal) -> str:
     from shim.report.status import LOOKS
-    from shim.skew.diff_nodes import summary_of, title_of
+    from shim.skew.diff.nodes import summary_of, title_of
 
     lines = [terminal.style(f"{found.before} -> {found.after}", "bold")]
     lines += [line for sentence in summary_of(found) for line in terminal.wrapped(sentence, 0)]
@@ -151,7 +151,7 @@ def _nodes_text(found: NodeDifference, terminal: Terminal) -> str:
 
 def _fate(pair: Pair, terminal: Terminal) -> list[str]:
     """What becomes of a container, and why. What a profile is made of is not said again: the changes do."""
-    from shim.skew.diff_nodes import lines_of
+    from shim.skew.diff.nodes import lines_of
 
     before, after = pair.before.title, pair.after.title
     if not pair.differs:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from shim.kubelet.api import Source
     from shim.kubelet.pod import Pod
     from shim.report.model import Report
-    from shim.skew.folding import By
-    from shim.skew.lab import Piece
     from shim.skew.manifests import Manifests
-    from shim.skew.matrix import Matrix
+    from shim.skew.matrix.folding import By
+    from shim.skew.matrix.lab import Piece
+    from shim.skew.matrix.matrix import Matrix
 
 _INTERRUPTED = 130
 
@@ -91,7 +91,7 @@ def _asked(
     from runtimes.errors import BadInput
     from shim.nodefile import BadDocument, default_document, load
     from shim.skew.manifests import read
-    from shim.skew.matrix import matrix
+    from shim.skew.matrix.matrix import matrix
 
     faults: list[BadInput] = []
 
@@ -114,7 +114,7 @@ class _Run:
     """One matrix being decided and told."""
 
     def __init__(self, matrix: Matrix, found: Manifests, by: By, output: Output) -> None:
-        from shim.skew.matrix_report import Gathering
+        from shim.skew.matrix.report import Gathering
 
         self.matrix, self.found, self.output = matrix, found, output
         self.gathering = Gathering(matrix, found.pods, by)
@@ -151,9 +151,9 @@ class _Run:
     ) -> Iterator[tuple[str, tuple[Pod, Piece] | None]]:
         """Decide everything, and yield what was decided with its lines, "" for the text, which is made at the end."""
         from shim.cli.progress import progress
-        from shim.skew.lab import pieces
-        from shim.skew.matrix import containers
-        from shim.skew.matrix_lines import FORMATS
+        from shim.skew.matrix.lab import pieces
+        from shim.skew.matrix.lines import FORMATS
+        from shim.skew.matrix.matrix import containers
 
         pods = self.found.pods
         lines = FORMATS[format_](self.matrix) if format_ in FORMATS else None

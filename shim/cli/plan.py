@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from shim.cli.outputs import Output
     from shim.cli.sources import Source
-    from shim.skew.inventory import Inventory
-    from shim.skew.plan import Decided, Upgrade
-    from shim.skew.tally import Part, Tally
+    from shim.skew.plan.inventory import Inventory
+    from shim.skew.plan.plan import Decided, Upgrade
+    from shim.skew.plan.tally import Part, Tally
 
 _NOTHING, _CHANGES, _BREAKS, _INTERRUPTED = 0, 3, 4, 130
 
@@ -54,9 +54,9 @@ def command(
     from shim.cli import plan_text
     from shim.cli.sources import sources
     from shim.cli.terminal import Terminal
-    from shim.skew import inventory as inventories
-    from shim.skew.plan import begin, workloads
-    from shim.skew.plan_report import Plan
+    from shim.skew.plan import inventory as inventories
+    from shim.skew.plan.plan import begin, workloads
+    from shim.skew.plan.report import Plan
 
     inventory = inventories.read(inventory_file, before, after)
     files = sources(words)
@@ -80,7 +80,7 @@ def command(
 def _read(inventory: Inventory, files: list[Source], jobs: int, dask: str) -> tuple[Tally, str]:
     """Count the pods, and say what is missing where that is interrupted. Raises `BadInput` for all that is wrong."""
     from shim.cli.progress import progress
-    from shim.skew.tally import Tally, count
+    from shim.skew.plan.tally import Tally, count
     from shim.skew.work import spread
 
     tally = Tally()
@@ -100,7 +100,7 @@ def _read(inventory: Inventory, files: list[Source], jobs: int, dask: str) -> tu
 def _decide(inventory: Inventory, upgrades: tuple[Upgrade, ...], tally: Tally, jobs: int) -> tuple[Decided, str]:
     """Decide about the pods, and say what is missing where that is interrupted."""
     from shim.cli.progress import progress
-    from shim.skew.plan import decide
+    from shim.skew.plan.plan import decide
 
     decided: Decided = {}
     done = 0
@@ -120,7 +120,7 @@ def _parts(files: list[Source], tally: Tally) -> Iterator[Part]:
 
     from runtimes.errors import BadInput
     from shim.kubelet import dump
-    from shim.skew.tally import Part
+    from shim.skew.plan.tally import Part
 
     for each in files:
         try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shim.skew.inventory import OTHERS
-from shim.skew.outcome import counted
-from shim.skew.plan_report import told, way
+from shim.skew.plan.inventory import OTHERS
+from shim.skew.plan.outcome import counted
+from shim.skew.plan.report import told, way
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from runtimes.decision import Step
     from shim.cli.terminal import Terminal
     from shim.report.model import Report
-    from shim.skew.effect import Effect, Verdict
-    from shim.skew.outcome import Happening
-    from shim.skew.plan_report import Plan
+    from shim.skew.plan.effect import Effect, Verdict
+    from shim.skew.plan.outcome import Happening
+    from shim.skew.plan.report import Plan
 
 _HEADS: tuple[tuple[Verdict, str, str], ...] = (
     ("breaks", "would fail to start", "red"),

@@ -10,8 +10,8 @@ from shim.cli.outputs import Output, outputs
 from shim.cli.skew_search import search
 
 if TYPE_CHECKING:
-    from shim.skew.experiment import Experiment
-    from shim.skew.play import Story
+    from shim.skew.experiments.experiment import Experiment
+    from shim.skew.experiments.play import Story
 
 
 @click.group("skew")
@@ -47,9 +47,9 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
     when interrupted. What was finished until then is told.
     """
     from shim.cli.skew_text import told
-    from shim.skew.experiment_file import load
-    from shim.skew.judge import judge
-    from shim.skew.story_report import report
+    from shim.skew.experiments.file import load
+    from shim.skew.experiments.judge import judge
+    from shim.skew.experiments.report import report
 
     experiment = load(file)
     stories, interrupted, code = _played(experiment, _paths(sockets, experiment))
@@ -67,7 +67,7 @@ def schema() -> None:
     """Print the JSON Schema of an experiment file, for editors."""
     import json
 
-    from shim.skew.experiment_file import schema as experiment_schema
+    from shim.skew.experiments.file import schema as experiment_schema
 
     click.echo(json.dumps(experiment_schema(), indent=2))
 
@@ -79,7 +79,7 @@ def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dic
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the C core writes to stderr what we say in sentences
 
     from runtimes.errors import BadInput, CrishimError
-    from shim.skew.play import play
+    from shim.skew.experiments.play import play
 
     stories: dict[str, Story] = {}
     why, code = "", 130

@@ -12,9 +12,9 @@ from shim.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from shim.report.model import Report
-    from shim.skew.experiment import Experiment
-    from shim.skew.properties import Property
-    from shim.skew.search import Found, Search
+    from shim.skew.experiments.experiment import Experiment
+    from shim.skew.search.properties import Property
+    from shim.skew.search.search import Found, Search
 
 
 @click.command("search")
@@ -50,10 +50,10 @@ def search(
     """  # noqa: D301  the character that tells click to leave the lines as they are
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the C core writes to stderr what we say in sentences
 
-    from shim.skew.calls import call
-    from shim.skew.experiment_file import load
-    from shim.skew.properties import named
-    from shim.skew.search_report import report, shortest
+    from shim.skew.experiments.calls import call
+    from shim.skew.experiments.file import load
+    from shim.skew.search.properties import named
+    from shim.skew.search.report import report, shortest
 
     properties = named(names, tuple(call(text) for text in calls))
     experiment = load(file, in_any_order=True)
@@ -75,8 +75,8 @@ def _searched(
 ) -> tuple[list[Search], str]:
     """Search every node, later ones only for something shorter; after Ctrl-C a sentence says what is missing."""
     from shim.cli.progress import progress
-    from shim.skew.search import Search
-    from shim.skew.search_report import shortest
+    from shim.skew.search.report import shortest
+    from shim.skew.search.search import Search
 
     searches: list[Search] = []
     for node in experiment.nodes:
@@ -97,12 +97,12 @@ def _searched(
 
 def _deliver(experiment: Experiment, found: Found, made: Report, target: str, output: Output) -> None:
     """Print what was found as a file, or write it and say so; the report has it played."""
-    from shim.skew.counterexample import counterexample
-    from shim.skew.experiment_file import loads
-    from shim.skew.experiment_text import text
-    from shim.skew.judge import judge
-    from shim.skew.play import play
-    from shim.skew.search_report import with_example
+    from shim.skew.experiments.file import loads
+    from shim.skew.experiments.judge import judge
+    from shim.skew.experiments.play import play
+    from shim.skew.experiments.text import text
+    from shim.skew.search.counterexample import counterexample
+    from shim.skew.search.report import with_example
 
     # What is printed may end up anywhere: its paths are absolute.
     base = os.path.dirname(os.path.abspath(target)) if target else "/"  # noqa: PTH100, PTH120

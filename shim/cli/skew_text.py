@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from shim.cli.terminal import Terminal
 from shim.skew.compare import lines
-from shim.skew.moment import RUNNING, UP, WAITING
-from shim.skew.story import Happening, happenings, titled
-from shim.skew.story_report import BEGIN, counted
+from shim.skew.experiments.moment import RUNNING, UP, WAITING
+from shim.skew.experiments.report import BEGIN, counted
+from shim.skew.experiments.story import Happening, happenings, titled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from shim.report.model import Check, Report
-    from shim.skew.experiment import Experiment
-    from shim.skew.moment import Moment
-    from shim.skew.play import Story
+    from shim.skew.experiments.experiment import Experiment
+    from shim.skew.experiments.moment import Moment
+    from shim.skew.experiments.play import Story
 
 _INDENT = 4  # columns before what a step did
 _CALLS = 12  # of one line that gained or lost them: the report has them all

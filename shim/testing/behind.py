@@ -13,10 +13,10 @@ from shim.cri.client import described, message
 from shim.cri.gate import NOT_IN_V1ALPHA2
 from shim.kubelet.handshake import Fault
 from shim.kubelet.observed import wanted
-from shim.skew.experiment import Delete, Deploy, Kill, Wait, Which, Workload
-from shim.skew.moment import RUNNING, UP, Seen
+from shim.skew.experiments.experiment import Delete, Deploy, Kill, Wait, Which, Workload
+from shim.skew.experiments.moment import RUNNING, UP, Seen
+from shim.skew.experiments.site import Site
 from shim.skew.posture import Posture
-from shim.skew.site import Site
 from shim.testing.inspected import Inspected, inspected
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from shim.kubelet.api import Source
     from shim.kubelet.pod import Pod
     from shim.nodefile import Document
-    from shim.skew.experiment import Action
-    from shim.skew.rehearsed import Clock
+    from shim.skew.experiments.experiment import Action
+    from shim.skew.experiments.rehearsed import Clock
 
 _NAME, _NAMESPACE, _UID = (f"io.kubernetes.pod.{each}" for each in ("name", "namespace", "uid"))
 _IMAGE_CALLS = frozenset("ListImages ImageStatus PullImage RemoveImage ImageFsInfo StreamImages".split())

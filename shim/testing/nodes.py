@@ -1,4 +1,4 @@
-"""A node to ask: `shim.skew.site`, as a test wants to handle it.
+"""A node to ask: `shim.skew.experiments.site`, as a test wants to handle it.
 
 Its kubelet is that of `crishim kubelet`. It does not look by itself but whenever something is done here, so what a test
 reads has come to rest.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runtimes.errors import BadInput, CrishimError
 from shim import nodefile
-from shim.skew import experiment as does
+from shim.skew.experiments import experiment as does
 from shim.testing.manifests import plain_pod, read_pods
 from shim.testing.pods import CriContainer, CriPod, CriSandbox, HandmadeContainer
 

@@ -21,7 +21,7 @@ from shim.cri.direct import Direct
 from shim.engine.clock import SystemClock
 from shim.engine.engine import Engine
 from shim.engine.store import MEMORY, Store
-from shim.skew.rehearsed import LiveClock, OwnClock
+from shim.skew.experiments.rehearsed import LiveClock, OwnClock
 from shim.testing.behind import Behind
 from shim.testing.choosing import Choice, Said, choices, said
 from shim.testing.nodes import CriNode

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runtimes.decision import Step
     from shim.answer import Error
-    from shim.skew.moment import Seen
+    from shim.skew.experiments.moment import Seen
     from shim.skew.posture import Posture
     from shim.testing.behind import Behind
 

@@ -15,8 +15,8 @@ import pytest
 from shim.cli.main import main
 from shim.kubelet import manifest
 from shim.nodefile import default_document
-from shim.skew.lab import Lab, cells, pieces
-from shim.skew.matrix import Cell, matrix
+from shim.skew.matrix.lab import Lab, cells, pieces
+from shim.skew.matrix.matrix import Cell, matrix
 from tests.skew.test_work import dask_cluster
 
 POD = """

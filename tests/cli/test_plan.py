@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from shim.cli.main import main
-from shim.skew import plan
-from shim.skew.effect import effects
+from shim.skew.plan import plan
+from shim.skew.plan.effect import effects
 from tests.skew.nodes import node
 from tests.skew.test_work import dask_cluster
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shim.report.jsonform import render
-from shim.skew.experiment import Experiment
-from shim.skew.experiment_file import loads
-from shim.skew.judge import Verdict, judge
-from shim.skew.moment import Moment, Seen
-from shim.skew.play import Story, play
-from shim.skew.story_report import report
+from shim.skew.experiments.experiment import Experiment
+from shim.skew.experiments.file import loads
+from shim.skew.experiments.judge import Verdict, judge
+from shim.skew.experiments.moment import Moment, Seen
+from shim.skew.experiments.play import Story, play
+from shim.skew.experiments.report import report
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples" / "skew").glob("*.yaml"))

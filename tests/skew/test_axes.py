@@ -4,7 +4,7 @@ import pytest
 
 from runtimes.errors import BadInput
 from shim.nodefile import BadDocument, Document
-from shim.skew.axes import Axis, axes
+from shim.skew.matrix.axes import Axis, axes
 
 BOTH = ("containerd", "cri-o")
 

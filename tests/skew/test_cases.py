@@ -16,7 +16,7 @@ from shim.kubelet import manifest
 from shim.kubelet.container import fingerprint
 from shim.kubelet.pod import Pod
 from shim.nodefile import loads, open_node
-from shim.skew import cases
+from shim.skew.plan import cases
 from tests.skew.nodes import HOST
 
 NODES = [

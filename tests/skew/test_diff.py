@@ -17,9 +17,9 @@ from shim.cli.components import facts_of, profile_of, release_of, releases_of
 from shim.kubelet import manifest
 from shim.nodefile import loads
 from shim.skew.compare import compare
-from shim.skew.diff import ARCHITECTURES, Difference, Side, diff, summary, told
-from shim.skew.diff_nodes import diff_nodes, report_of
-from shim.skew.diff_report import report
+from shim.skew.diff.nodes import diff_nodes, report_of
+from shim.skew.diff.releases import ARCHITECTURES, Difference, Side, diff, summary, told
+from shim.skew.diff.report import report
 
 
 def side(word: str) -> Side:

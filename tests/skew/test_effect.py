@@ -17,11 +17,11 @@ from runtimes.errors import BadInput
 from shim.kubelet import manifest
 from shim.kubelet.pod import Pod
 from shim.nodefile import loads
-from shim.skew import cases
-from shim.skew.effect import Effect, effects
-from shim.skew.inventory import Inventory, Pool
-from shim.skew.plan import begin
-from shim.skew.side import Side, open_side
+from shim.skew.plan import cases
+from shim.skew.plan.effect import Effect, effects
+from shim.skew.plan.inventory import Inventory, Pool
+from shim.skew.plan.plan import begin
+from shim.skew.plan.side import Side, open_side
 from tests.skew.nodes import node
 from tests.skew.test_cases import pods
 

@@ -17,9 +17,9 @@ import pytest
 import yaml
 
 from shim.nodefile import to_dict
-from shim.skew.experiment_file import load, schema
-from shim.skew.judge import at
-from shim.skew.moment import RUNNING
+from shim.skew.experiments.file import load, schema
+from shim.skew.experiments.judge import at
+from shim.skew.experiments.moment import RUNNING
 from tests.cri.harness import V1, Admin, Server, short_directory
 from tests.cri.test_crictl import Crictl, newest
 from tests.skew.playing import EXAMPLES, ROOT, Played, played

@@ -14,8 +14,8 @@ import yaml
 
 from runtimes.errors import BadInput
 from shim.cli.main import main
-from shim.skew.actions import VERBS
-from shim.skew.experiment import (
+from shim.skew.experiments.actions import VERBS
+from shim.skew.experiments.experiment import (
     Call,
     Configure,
     Deploy,
@@ -30,7 +30,7 @@ from shim.skew.experiment import (
     Wait,
     Which,
 )
-from shim.skew.experiment_file import load, loads, schema
+from shim.skew.experiments.file import load, loads, schema
 from tests.skew.playing import experiment
 
 TABLE = yaml.safe_load((Path(__file__).parent / "wrong_experiments.yaml").read_text())
@@ -80,7 +80,7 @@ def test_an_editor_that_has_the_schema_sees_the_same(row: dict[str, Any], tmp_pa
 def test_nothing_is_played_where_anything_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("shim.skew.play.play", lambda *_: pytest.fail("it was played"))
+    monkeypatch.setattr("shim.skew.experiments.play.play", lambda *_: pytest.fail("it was played"))
     path = written(tmp_path, {"text": "HEAD\nsteps:\n- restart: {pod: x}\n"})
     assert main(["skew", "run", str(path)]) == 2
     out, err = capsys.readouterr()

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from shim.kubelet import manifest
 from shim.nodefile import Document
-from shim.skew.axes import Axis
-from shim.skew.folding import By, Span, Table, Tables, spans, summary, unfold
-from shim.skew.lab import Piece, cells
-from shim.skew.matrix import Matrix, Outcome, Point, containers
+from shim.skew.matrix.axes import Axis
+from shim.skew.matrix.folding import By, Span, Table, Tables, spans, summary, unfold
+from shim.skew.matrix.lab import Piece, cells
+from shim.skew.matrix.matrix import Matrix, Outcome, Point, containers
 
 PODS = manifest.pods(
     "\n---\n".join(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from runtimes.errors import BadInput
-from shim.skew.inventory import OTHERS, Routes, read, schema
+from shim.skew.plan.inventory import OTHERS, Routes, read, schema
 from tests.skew.nodes import node
 
 GOOD = """\

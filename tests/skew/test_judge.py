@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
-from shim.skew.calls import CONSTANTS
-from shim.skew.judge import judge
+from shim.skew.experiments.calls import CONSTANTS
+from shim.skew.experiments.judge import judge
 from tests.skew.playing import Played, experiment, played
 
 HOST = '{arch: amd64, kernel: "6.1", seccomp: true, cgroup: 2, hostname: n, root: examples/skew/roots/node-a}'

@@ -15,8 +15,8 @@ from shim.kubelet import manifest
 from shim.kubelet.pod import Pod
 from shim.node import Node
 from shim.nodefile import BadDocument, Document, default_document, loads, open_node, to_dict
-from shim.skew.lab import Piece, cells, pieces
-from shim.skew.matrix import NO_COMMON_CRI, Cell, Matrix, containers, matrix
+from shim.skew.matrix.lab import Piece, cells, pieces
+from shim.skew.matrix.matrix import NO_COMMON_CRI, Cell, Matrix, containers, matrix
 from shim.skew.posture import build_of, posture
 
 TEXT = """

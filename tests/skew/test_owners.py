@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from shim.kubelet import manifest
-from shim.skew.owners import owner, source
+from shim.skew.plan.owners import owner, source
 
 
 def reference(kind: str, name: str, **more: Any) -> dict[str, Any]:

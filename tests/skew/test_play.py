@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from runtimes.errors import BadInput, CrishimError
 from shim.kubelet.releases import releases
-from shim.skew.experiment import Experiment
-from shim.skew.moment import RUNNING, UP, Moment
+from shim.skew.experiments.experiment import Experiment
+from shim.skew.experiments.moment import RUNNING, UP, Moment
 from tests.cri.harness import V1, Admin, pod, running, short_directory
 from tests.skew.playing import Played, experiment, played
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from runtimes.errors import BadInput
 from runtimes.release import Release, parse
-from shim.skew.ranges import Ranges, are_newest_of_lines, kubelets, runtimes
+from shim.skew.matrix.ranges import Ranges, are_newest_of_lines, kubelets, runtimes
 
 NAMES = (
     "0.9.0 1.0.0-rc.1 1.0.0 1.0.1 1.1.0 1.1.1-rc.0 1.1.1 1.10.0 1.10.1 2.0.0-beta.0 2.0.0 2.0.1 2.1.0-beta.0".split()

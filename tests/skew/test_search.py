@@ -15,19 +15,19 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from runtimes.errors import BadInput
-from shim.skew.calls import call
-from shim.skew.counterexample import counterexample
-from shim.skew.experiment import Configure, Experiment, Place, Step
-from shim.skew.experiment_file import load, loads
-from shim.skew.experiment_text import text
-from shim.skew.exploring import Exploration
-from shim.skew.exploring import Path as Moves
-from shim.skew.judge import judge
-from shim.skew.moment import Moment
-from shim.skew.play import Story, play
-from shim.skew.properties import PROPERTIES, Property, named, surprise
-from shim.skew.search import Found, Search
-from shim.skew.standing import Standing, Trail
+from shim.skew.experiments.calls import call
+from shim.skew.experiments.experiment import Configure, Experiment, Place, Step
+from shim.skew.experiments.file import load, loads
+from shim.skew.experiments.judge import judge
+from shim.skew.experiments.moment import Moment
+from shim.skew.experiments.play import Story, play
+from shim.skew.experiments.text import text
+from shim.skew.search.counterexample import counterexample
+from shim.skew.search.exploring import Exploration
+from shim.skew.search.exploring import Path as Moves
+from shim.skew.search.properties import PROPERTIES, Property, named, surprise
+from shim.skew.search.search import Found, Search
+from shim.skew.search.standing import Standing, Trail
 
 HERE = Path(__file__).parent
 SKEW = HERE.parent.parent / "examples" / "skew"

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from shim.cli.main import main
-from shim.skew.properties import PROPERTIES
-from shim.skew.search import DEPTH, STATES, Search
+from shim.skew.search.properties import PROPERTIES
+from shim.skew.search.search import DEPTH, STATES, Search
 from tests.cri.harness import running, short_directory
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shim.skew.experiment import Experiment
+from shim.skew.experiments.experiment import Experiment
 from tests.cri.harness import running, short_directory
 from tests.skew.playing import experiment, played
 

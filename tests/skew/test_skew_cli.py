@@ -19,8 +19,8 @@ import pytest
 
 from shim.cli.main import main
 from shim.cli.terminal import Terminal
-from shim.skew import play as playing
-from shim.skew.experiment_file import schema
+from shim.skew.experiments import play as playing
+from shim.skew.experiments.file import schema
 from tests.cri.harness import V1, Admin, Server, pod, running, short_directory
 from tests.skew.playing import EXAMPLES, ROOT
 

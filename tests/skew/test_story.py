@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from shim.report.model import Report
-from shim.skew.story import happenings
-from shim.skew.story_report import report
+from shim.skew.experiments.report import report
+from shim.skew.experiments.story import happenings
 from tests.skew.playing import Played, experiment, played
 
 HOST = '{arch: amd64, kernel: "6.1", seccomp: true, cgroup: 2, hostname: n}'

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from shim.kubelet import dump
 from shim.nodefile import loads
-from shim.skew.inventory import Inventory, Pool, Routes
-from shim.skew.plan import begin, decide, workloads
-from shim.skew.plan_report import Plan
-from shim.skew.tally import EXAMPLES, Part, Tally, count
+from shim.skew.plan.inventory import Inventory, Pool, Routes
+from shim.skew.plan.plan import begin, decide, workloads
+from shim.skew.plan.report import Plan
+from shim.skew.plan.tally import EXAMPLES, Part, Tally, count
 from tests.skew.nodes import node
 
 CONTEXTS = [

@@ -1,0 +1,138 @@
+"""One side of an upgrade: a node as it is or will be, whether it starts and its parts can talk, and what pods get.
+
+Every answer is the engine's: `open_node` starts the node, the kubelet's own handshake tries the runtime, `answer_pod`
+takes a pod through both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runtimes.errors import Refused
+from shim.answer import NO_SANDBOX, Error, answer_pod
+from shim.kubelet.handshake import Call, Fault, handshake
+from shim.nodefile import open_node
+from shim.skew.posture import Build, Posture, build_of, localhost_file, posture
+
+if TYPE_CHECKING:
+    from runtimes.persona import Persona
+    from shim.node import Entry, Node
+    from shim.nodefile import Document
+    from shim.skew.plan.cases import Case
+
+_ENDPOINTS = {"cri-o": "unix:///var/run/crio/crio.sock"}
+_ENDPOINT = "unix:///run/containerd/containerd.sock"  # what a kubelet takes if it is not told otherwise
+_SERVICES = {"runtime": "RuntimeService", "image": "ImageService"}
+
+
+class Had(msgspec.Struct, frozen=True):
+    """One container of a case and what it has.
+
+    `kind` is that of `shim.kubelet.members`, `file` the Localhost profile that it asks for ("" for none), `build` the
+    runtime that was asked.
+    """
+
+    kind: str
+    posture: Posture
+    file: str = ""
+    build: Build | None = None
+
+
+class Side(msgspec.Struct, frozen=True):
+    """A node, None where one of its components does not start.
+
+    `refusal` says why it starts no pod at all: its kubelet or runtime does not start, or they cannot talk.
+    """
+
+    document: Document
+    node: Node | None
+    refusal: Refused | None = None
+
+    def had(self, case: Case, handler: str) -> dict[str, Had]:
+        """Return what each container of a pod has on this node, by name. `handler` is that of its RuntimeClass."""
+        if self.node is None:
+            return {}
+        try:
+            entry = self.node.entry(handler)
+        except Refused as refusal:
+            missing = refused(refusal, NO_SANDBOX)
+            return {name: Had(had.kind, missing) for name, had in self._answers(case, self.node.default).items()}
+        return self._answers(case, entry)
+
+    def _answers(self, case: Case, entry: Entry) -> dict[str, Had]:
+        node = self.node
+        if node is None:
+            return {}
+        build = build_of(node, entry)
+        answers = answer_pod(node, entry, case.pod(), case.source).containers
+        return {
+            each.name: Had(each.kind, self._now(posture(each, build)), localhost_file(each.cri), build)
+            for each in answers
+        }
+
+    def _now(self, there: Posture) -> Posture:
+        return there if self.refusal is None else refused(self.refusal)
+
+    def family(self, handler: str) -> str:
+        """Return the family of the runtime behind a handler, "" where there is none."""
+        try:
+            return build_of(self.node, self.node.entry(handler)).family if self.node is not None else ""
+        except Refused:
+            return ""
+
+
+def open_side(document: Document) -> Side:
+    """Start a node. Raises `BadInput` where its document cannot be right, whatever the releases."""
+    try:
+        node = open_node(document)
+    except Refused as refusal:
+        return Side(document, None, refusal)
+    try:
+        meet(node)
+    except Refused as refusal:
+        return Side(document, node, refusal)
+    return Side(document, node)
+
+
+def meet(node: Node) -> None:
+    """Have the kubelet connect to its runtime. Raises `Refused` in the kubelet's words where they cannot talk.
+
+    A family that does not say which versions of the CRI it serves is taken to serve every one.
+    """
+    persona = node.default.runtime.persona
+    if "cri-apis" not in persona.facts:
+        return
+    endpoint = _ENDPOINTS.get(build_of(node, node.default).family, _ENDPOINT)
+    talk = handshake(node.kubelet.release, node.kubelet.settings.gates, endpoint)
+    answer: Any = None
+    while True:
+        try:
+            call = talk.send(answer)
+        except StopIteration:
+            return
+        answer = _answered(persona, call)
+
+
+def _answered(persona: Persona, call: Call) -> Any:
+    if call.api not in persona.apis:
+        return Fault("UNIMPLEMENTED", f"unknown service runtime.{call.api}.{_SERVICES[call.service]}")
+    refusal = persona.unimplemented(call.method)
+    if refusal is not None:
+        return Fault(refusal.code, refusal.message)
+    return persona.version(call.api) if call.method == "Version" else None
+
+
+def refused(refusal: Refused, reason: str = "") -> Posture:
+    """Return what a container has where none is made; `reason` is what a person sees if the refusal does not say."""
+    reason = refusal.reason or reason
+    error = Error(refusal.where, reason, refusal.code, refusal.message)
+    return Posture(kind="refused", of=reason, error=error, steps=refusal.steps)
+
+
+def mixed(before: Document, after: Document) -> tuple[Document, Document]:
+    """Return the two nodes in the middle of an upgrade: the kubelet is new already, or the runtimes are."""
+    kubelet_first = msgspec.structs.replace(after, runtime=before.runtime, handlers=before.handlers)
+    runtime_first = msgspec.structs.replace(after, kubelet=before.kubelet)
+    return kubelet_first, runtime_first
