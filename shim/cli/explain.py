@@ -183,15 +183,13 @@ def _got(answer: Answer, terminal: Terminal) -> str:
 
 def _summary(section: dict[str, Any]) -> str:
     """Describe a section in a line: its default action, and how much it names."""
+    from shim.report.words import counted
+
     rules = section.get("syscalls") or []
     names = {name for rule in rules for name in rule.get("names") or ()}
     errno = section.get("defaultErrnoRet")
     default = f"{section.get('defaultAction')}" + (f" (errno {errno})" if errno is not None else "")
-    return f"by default {default}, {_count(len(names), 'syscall')} in {_count(len(rules), 'rule')}"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    return f"by default {default}, {counted(len(names), 'syscall')} in {counted(len(rules), 'rule')}"
 
 
 def _step(head: str, step: Step, terminal: Terminal) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shim.report.words import counted
 from shim.skew.plan.inventory import OTHERS
-from shim.skew.plan.outcome import counted
 from shim.skew.plan.report import told, way
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shim.cli.terminal import Terminal
+from shim.report.words import counted
 from shim.skew.compare import lines
 from shim.skew.experiments.moment import RUNNING, UP, WAITING
-from shim.skew.experiments.report import BEGIN, counted
+from shim.skew.experiments.report import BEGIN
 from shim.skew.experiments.story import Happening, happenings, titled
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ import msgspec
 from shim.report.differences import differences
 from shim.report.places import place
 from shim.report.status import LOOKS, Look, cells_of, counts
+from shim.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -123,7 +124,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters["own"] = lambda name: loader.get_source(environment, name)[0]
     environment.filters["place"] = lambda told: place(told.file, told.line)
-    environment.filters["count"] = lambda number, thing: f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+    environment.filters["count"] = counted
     environment.filters["padded"] = _padded
     environment.filters["look"] = _look
     return environment.get_template("page.html")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from shim.report.differences import differences
 from shim.report.places import place, printable
 from shim.report.status import LOOKS, cells_of, counts
+from shim.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -132,8 +133,8 @@ def _table(report: Report, page: _Page) -> None:
     found = counts(cells_of(report))
     said = [f"{LOOKS[each].mark} {number} {LOOKS[each].meaning}" for each, number in found.items() if LOOKS[each].mark]
     folded = len(report.rows) > _MANY_ROWS or len(report.columns) > _MANY_COLUMNS
-    size = f"{_count(len(report.rows), 'row')}, {_count(len(report.columns), 'column')}"
-    page.add("", f"Of {_count(sum(found.values()), 'cell')}: {'; '.join(said)}." if said else size, "")
+    size = f"{counted(len(report.rows), 'row')}, {counted(len(report.columns), 'column')}"
+    page.add("", f"Of {counted(sum(found.values()), 'cell')}: {'; '.join(said)}." if said else size, "")
     if folded:
         page.add(f"<details><summary>The table: {size}</summary>", "")
     head = _row([report.corner, *report.columns])
@@ -170,7 +171,7 @@ def _cell(cell: Cell) -> str:
 def _differences(report: Report, page: _Page) -> None:
     blocks = [_difference(each, kind) for each in differences(report) for kind in each.kinds]
     if blocks:
-        page.add("", f"<details><summary>What changes: {_count(len(blocks), 'difference')}</summary>", "")
+        page.add("", f"<details><summary>What changes: {counted(len(blocks), 'difference')}</summary>", "")
         page.items("differences", blocks)
         page.lines += ["", "</details>"]
 
@@ -182,7 +183,3 @@ def _difference(difference: Difference, kind: Kind) -> str:
     lines = [printable(line) for line in kind.changes]
     fence = "`" * max(3, 1 + max(len(run) for run in re.findall("`*", "".join(lines))))
     return "\n".join([f"{sides} ({names}{more})", "", f"{fence}diff", *lines, fence, ""])
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -23,6 +23,7 @@ from runtimes.capabilities import KERNEL_CAPABILITIES
 from runtimes.errors import BadInput
 from shim import nodefile
 from shim.nodefile.reading import BadDocument, nearest
+from shim.report.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -75,7 +76,7 @@ def said(*nodes: Any, file: Any = None, id: str | Iterable[str] = (), **settings
     named = (*nodes, *(_File(os.fspath(each)) for each in files))
     ids = (id,) if isinstance(id, str) else tuple(id)
     if ids and len(ids) != max(len(named), 1):
-        what = f"{_count(len(ids), 'id')} for {_count(max(len(named), 1), 'node')}"
+        what = f"{counted(len(ids), 'id')} for {counted(max(len(named), 1), 'node')}"
         faults.append(BadInput(what, field="id", right="one for each node"))
     if faults:
         raise BadDocument(faults)
@@ -264,7 +265,3 @@ def _leaves(document: Document) -> dict[str, str]:
         else:
             found[name] = json.dumps(value).strip('"')
     return found
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -14,8 +14,8 @@ from shim.kubelet.pod import Origin
 from shim.nodefile import changes as setting_changes
 from shim.nodefile import open_node
 from shim.report.model import Cell, Detail, Finding, Level, Report, Row, Status
+from shim.report.words import counted
 from shim.skew.compare import Change, compare, lines
-from shim.skew.diff.releases import count
 from shim.skew.diff.report import status_of
 from shim.skew.posture import Posture, build_of, posture
 
@@ -195,7 +195,7 @@ def summary_of(found: NodeDifference) -> tuple[str, ...]:
     containers = [pair for pair in found.pairs if pair.container]
     statuses = Counter(pair.status for pair in containers if pair.differs)
     said = [f"{statuses[status]} {words}" for status, words in _WORDS.items() if statuses[status]]
-    every = count(len(containers), "container")
+    every = counted(len(containers), "container")
     what = "No manifest was given: these containers are made up, one of each kind." if found.probes else ""
     fate = f"Of {every}: {'; '.join(said)}." if said else f"Of {every}, none gets anything else."
     return tuple(each for each in (fate, what) if each)

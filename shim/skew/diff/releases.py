@@ -20,6 +20,7 @@ from runtimes.verdict import Verdict
 from shim.builtin import builtin_profile
 from shim.changes import Change as FactChange
 from shim.changes import fact_changes
+from shim.report.words import counted
 from shim.skew.compare import Change, call, compare, some
 from shim.skew.sources import Line, Sources, sourced
 
@@ -198,7 +199,7 @@ def summary(found: Difference) -> tuple[str, ...]:
         sentences = [*_about_sections(found), *sentences]
     if found.facts:
         counts = Counter(fact.group for fact in found.facts)
-        number = count(len(found.facts), "rule")
+        number = counted(len(found.facts), "rule")
         sentences.append(f"{number} of deciding changed: {', '.join(f'{counts[group]} {group}' for group in counts)}.")
     elif not found.partly:
         sentences.append("It decides by the same rules.")
@@ -227,8 +228,3 @@ def _about_sections(found: Difference) -> Iterator[str]:
 def _telling(changes: list[Change]) -> list[Change]:
     """Put those first that are about some arguments only: somebody made that rule on purpose."""
     return sorted(changes, key=lambda change: not change.where)
-
-
-def count(number: int, thing: str) -> str:
-    """Write how many there are of a thing."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shim.report.model import Cell, Check, Detail, Finding, Level, Report, Row, Status
+from shim.report.words import counted
 from shim.skew.compare import Change, less_confined, lines
 from shim.skew.experiments.experiment import Place
 from shim.skew.experiments.judge import at
@@ -50,11 +51,6 @@ def summary(experiment: Experiment, stories: Mapping[str, Story], verdicts: tupl
     if not verdicts:
         return f"{counts}; nothing was expected"
     return f"{counts}; {counted(len(verdicts), 'expectation')}: {f'{failed} failed' if failed else 'all held'}"
-
-
-def counted(number: int, thing: str) -> str:
-    """Count things: "1 step", "2 steps"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 class _Table:

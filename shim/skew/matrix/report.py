@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from shim.report.model import Cell, Detail, Finding, Report, Row
+from shim.report.words import counted
 from shim.skew.compare import compare, less_confined, lines, more_confined
 from shim.skew.matrix import words
 from shim.skew.matrix.folding import Tables, summary
@@ -77,13 +78,13 @@ class Gathering:
         )
 
     def _title(self) -> str:
-        pods = str(self.pods[0]) if len(self.pods) == 1 else words.count(len(self.pods), "pod")
-        runtimes = words.count(len(self.matrix.runtimes), "runtime")
-        return f"{pods} on {runtimes} under {words.count(len(self.matrix.kubelets), 'kubelet')}"
+        pods = str(self.pods[0]) if len(self.pods) == 1 else counted(len(self.pods), "pod")
+        runtimes = counted(len(self.matrix.runtimes), "runtime")
+        return f"{pods} on {runtimes} under {counted(len(self.matrix.kubelets), 'kubelet')}"
 
     def _summary(self, said: words.Words) -> Iterator[str]:
         kinds = ", ".join(f"{number:,} {kind}" for kind, number in self.kinds.most_common())
-        yield f"{words.count(self.kinds.total(), 'cell')}: {kinds or 'none'}."
+        yield f"{counted(self.kinds.total(), 'cell')}: {kinds or 'none'}."
         if self.by == "outcome" and len(self.digests) > 1:
             yield f"RuntimeDefault is {len(self.digests)} different sections among them: --fold section tells which."
         families = [family for family, by_line in said.by_line.items() if by_line]
@@ -97,7 +98,7 @@ class Gathering:
     def missing(self) -> str:
         """Say how much of the work was done."""
         every = len(self.pods) * len(self.matrix.runtimes)
-        return f"{self.pieces:,} of {words.count(every, 'pair')} of a pod and a runtime were decided"
+        return f"{self.pieces:,} of {counted(every, 'pair')} of a pod and a runtime were decided"
 
 
 class _Writer:
@@ -217,7 +218,7 @@ def _findings(table: Table, line: Lines) -> Iterator[Finding]:
 
 
 def _cells(first: Block, number: int) -> str:
-    return f"{words.count(number, 'cell')}, as on {first.runtime} under {first.kubelet}"
+    return f"{counted(number, 'cell')}, as on {first.runtime} under {first.kubelet}"
 
 
 def _words(block: Block) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shim.report.words import counted
 from shim.skew.matrix import ranges
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def subjects(found: Sequence[tuple[Pod, str]]) -> str:
         of_pod.setdefault(str(pod), []).append(name)
     said = "; ".join(f"{pod}: {', '.join(names)}" for pod, names in of_pod.items())
     more = len(found) - _NAMED
-    return f"{said} and {count(more, 'more container')}" if more > 0 else said
+    return f"{said} and {counted(more, 'more container')}" if more > 0 else said
 
 
 def label(outcome: Outcome, by: By) -> str:
@@ -73,8 +74,3 @@ def label(outcome: Outcome, by: By) -> str:
             return outcome.of or "refused"
         case _:
             return f"{outcome.kind}{digest}"
-
-
-def count(number: int, thing: str) -> str:
-    """Return "1 cell", "2 cells"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"

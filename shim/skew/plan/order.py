@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shim.report.words import counted
 from shim.skew.plan.effect import VERDICTS
 from shim.skew.plan.inventory import OTHERS
-from shim.skew.plan.outcome import counted
 from shim.skew.plan.side import mixed, open_side
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from shim.report.words import counted
 from shim.skew.plan.effect import VERDICTS, Effect, Verdict
 
 if TYPE_CHECKING:
@@ -150,8 +151,3 @@ def _story(effect: Effect) -> tuple[object, ...]:
     error = effect.error.message if effect.error else ""
     restarted = effect.restarted.rule if effect.restarted else ""
     return (effect.verdict, effect.before, effect.after, effect.changes, error, restarted, effect.refused_before)
-
-
-def counted(number: int, thing: str) -> str:
-    """Count things: "1 workload", "2 workloads"."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from runtimes.decision import Step
 from shim.nodefile import changes, fill
 from shim.report.model import Cell, Detail, Finding, Report, Row
+from shim.report.words import counted
 from shim.skew.plan import order
 from shim.skew.plan.inventory import OTHERS
-from shim.skew.plan.outcome import Outcome, counted
+from shim.skew.plan.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

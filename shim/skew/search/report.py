@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from shim.report.model import Finding, Report
+from shim.report.words import counted
 from shim.skew.experiments import report as story_report
-from shim.skew.experiments.report import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
