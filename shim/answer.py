@@ -187,6 +187,11 @@ def cri_of(context: LinuxContainerSecurityContext | LinuxSandboxSecurityContext 
     return Cri(Profile(_TYPES.get(message.profile_type, message.profile_type), message.localhost_ref), path)
 
 
+def error_of(refusal: Refused, reason: str = "") -> Error:
+    """Return a refusal as it is shown; `reason` is what a person sees where it does not say."""
+    return Error(refusal.where, refusal.reason or reason, refusal.code, str(refusal))
+
+
 def bounding(spec: dict[str, Any]) -> tuple[str, ...]:
     """Return the bounding set of an OCI runtime spec, none where it names none."""
     capabilities = (spec.get("process") or {}).get("capabilities") or {}
@@ -206,5 +211,4 @@ def _without_sandbox(plan: ContainerPlan | Member, sandbox: Answer) -> Container
 
 
 def _refused(refusal: Refused, cri: Cri | None = None, reason: str = "") -> Answer:
-    error = Error(refusal.where, refusal.reason or reason, refusal.code, str(refusal))
-    return Answer(cri=cri or Cri(), outcome="refused", error=error, steps=refusal.steps)
+    return Answer(cri=cri or Cri(), outcome="refused", error=error_of(refusal, reason), steps=refusal.steps)

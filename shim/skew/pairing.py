@@ -1,6 +1,7 @@
 """Whether a kubelet finds a runtime that it can talk to, without a socket between them.
 
-From 1.26 on kubelets speak the CRI in version v1 alone, which containerd has since 1.6: such a pair never runs a pod.
+From 1.26 on kubelets speak the CRI in version v1 alone, which containerd has since 1.6: such a pair never runs a pod. A
+family that does not say which versions it serves is taken to serve every one.
 """
 
 from __future__ import annotations
@@ -8,16 +9,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtimes.errors import Refused
+from runtimes.model import find
 from shim.kubelet.handshake import Call, Fault, handshake
 
 if TYPE_CHECKING:
     from runtimes.persona import Persona
+    from runtimes.release import Release
     from shim.kubelet.kubelet import Kubelet
 
+EVERY = ("v1", "v1alpha2")
 _SERVED = "cri-apis"
-_SERVICES = {"runtime": "RuntimeService", "image": "ImageService"}
-# The file of a socket where it is not called as its family is.
-_SOCKETS = {"cri-o": "crio"}
+# The file of a socket where it is not /run/NAME/NAME.sock.
+_SOCKETS = {"cri-o": "/var/run/crio/crio.sock"}
+
+
+def apis(family: str, release: Release) -> tuple[str, ...]:
+    """Return the versions of the CRI that a release serves."""
+    facts = find(family).facts()
+    return tuple(facts.value(_SERVED, release)) if _SERVED in facts else EVERY
 
 
 def answers(persona: Persona) -> tuple[object, ...]:
@@ -31,8 +40,8 @@ def refusal(kubelet: Kubelet, persona: Persona, family: str) -> Refused | None:
     """Return how the kubelet refuses to start with a runtime, None where they go together, as far as is known."""
     if not answers(persona):
         return None
-    name = _SOCKETS.get(family, family)
-    talk = handshake(kubelet.release, kubelet.settings.gates, f"unix:///run/{name}/{name}.sock")
+    socket = _SOCKETS.get(family, f"/run/{family}/{family}.sock")
+    talk = handshake(kubelet.release, kubelet.settings.gates, f"unix://{socket}")
     answer: Any = None
     while True:
         try:
@@ -43,9 +52,14 @@ def refusal(kubelet: Kubelet, persona: Persona, family: str) -> Refused | None:
             return refused
 
 
+def unknown(service: str, api: str) -> Fault:
+    """Return what gRPC says where a server does not have a service ("runtime", "image") in a version of the CRI."""
+    return Fault("UNIMPLEMENTED", f"unknown service runtime.{api}.{service.capitalize()}Service")
+
+
 def _answer(call: Call, persona: Persona) -> Any:
     if call.api not in persona.apis:
-        return Fault("UNIMPLEMENTED", f"unknown service runtime.{call.api}.{_SERVICES[call.service]}")
+        return unknown(call.service, call.api)
     missing = persona.unimplemented(call.method)
     if missing is not None:
         return Fault(missing.code, str(missing))

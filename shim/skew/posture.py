@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from runtimes.decision import Step
-from runtimes.errors import BadInput
+from runtimes.errors import BadInput, Refused
 from runtimes.host import Host
 from runtimes.model import find
 from runtimes.release import Release
-from shim.answer import Cri, Error, digest
+from shim.answer import Cri, Error, digest, error_of
 from shim.builtin import builtin_profile
 from shim.nodefile import fill
 
@@ -92,6 +92,12 @@ def posture(answer: Answer, build: Build) -> Posture:
     if answer.error is not None:
         return Posture(kind="refused", of=answer.error.reason, error=answer.error, steps=answer.steps)
     return made(answer.seccomp, answer.capabilities or (), answer.cri, answer.steps, build)
+
+
+def refused(refusal: Refused, of: str = "") -> Posture:
+    """Return what a container has where none is made; `of` is what a person sees, if not the refusal's own reason."""
+    of = of or refusal.reason
+    return Posture(kind="refused", of=of, error=error_of(refusal, of), steps=refusal.steps)
 
 
 def made(

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from runtimes.errors import BadInput, Refused
 from shim import nodefile
-from shim.answer import NO_SANDBOX, Error, answer_pod, cri_of
+from shim.answer import NO_SANDBOX, answer_pod, cri_of
 from shim.cri.client import described, message
 from shim.cri.gate import NOT_IN_V1ALPHA2
 from shim.kubelet.handshake import Fault
@@ -16,7 +16,7 @@ from shim.kubelet.observed import wanted
 from shim.skew.experiments.experiment import Delete, Deploy, Kill, Wait, Which, Workload
 from shim.skew.experiments.moment import RUNNING, UP, Seen
 from shim.skew.experiments.site import Site
-from shim.skew.posture import Posture
+from shim.skew.posture import Posture, refused
 from shim.testing.inspected import Inspected, inspected
 
 if TYPE_CHECKING:
@@ -203,7 +203,6 @@ class Behind:
         try:
             answer = answer_pod(node, node.entry(handler), pod, source).sandbox
         except Refused as refusal:
-            error = Error(refusal.where, NO_SANDBOX, refusal.code, str(refusal))
-            return Posture(kind="refused", of=NO_SANDBOX, error=error, steps=refusal.steps)
+            return refused(refusal, NO_SANDBOX)
         of = answer.error.reason if answer.error else NO_SANDBOX
         return Posture(kind="refused", of=of, error=answer.error, steps=answer.steps)

@@ -17,7 +17,7 @@ from shim.report.model import Cell, Detail, Finding, Level, Report, Row, Status
 from shim.report.words import counted
 from shim.skew.compare import Change, compare, lines
 from shim.skew.diff.report import status_of
-from shim.skew.posture import Posture, build_of, posture
+from shim.skew.posture import Posture, build_of, posture, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -145,12 +145,12 @@ class _Side:
         try:
             node = open_node(document)
         except Refused as refusal:
-            self.missing = _missing(refusal, f"the {refusal.where} does not start")
+            self.missing = refused(refusal, f"the {refusal.where} does not start")
             return
         try:
             self.opened = node, node.entry(handler)
         except Refused as refusal:
-            self.missing = _missing(refusal, f"no handler {handler}")
+            self.missing = refused(refusal, f"no handler {handler}")
 
     def postures(self, pod: Pod) -> dict[str, Posture]:
         """Return what each container of a pod gets, and its sandbox (""); nothing where the node makes none."""
@@ -161,20 +161,15 @@ class _Side:
         return {name: posture(each, build) for name, each in everyone.items()}
 
 
-def _missing(refusal: Refused, why: str) -> Posture:
-    error = Error(refusal.where, why, refusal.code, str(refusal))
-    return Posture(kind="refused", of=why, error=error, steps=refusal.steps)
-
-
 def _pairs(pod: Pod, one: _Side, other: _Side) -> Iterator[Pair]:
     before, after = one.postures(pod), other.postures(pod)
     manifest_says = [each.name or "" for each in (*(pod.spec.init_containers or ()), *(pod.spec.containers or ()))]
     for name in dict.fromkeys((*before, *after)) or manifest_says:
         was, now = before.get(name, one.missing), after.get(name, other.missing)
-        refused = was.error is not None or now.error is not None
-        pair = Pair(str(pod), name, was, now, () if refused else compare(was.section, now.section), pod.origin)
+        unmade = was.error is not None or now.error is not None
+        pair = Pair(str(pod), name, was, now, () if unmade else compare(was.section, now.section), pod.origin)
         # A sandbox is of interest where it differs and no container says so already.
-        if name or (pair.differs and not refused):
+        if name or (pair.differs and not unmade):
             yield pair
 
 

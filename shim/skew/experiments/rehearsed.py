@@ -11,12 +11,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runtimes.model import find
 from shim.engine.clock import VirtualClock
 from shim.kubelet.handshake import Fault
+from shim.skew.pairing import EVERY, unknown
 
 if TYPE_CHECKING:
-    from runtimes.release import Release
     from shim.cri.client import Connection, Spoken
 
 _TICK = 1000  # nanoseconds: of two things that happen one after the other, one is older
@@ -74,12 +73,12 @@ class Rehearsed:
 
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self._connection, self._clock = connection, clock
-        self.apis: tuple[str, ...] = ("v1", "v1alpha2")
+        self.apis: tuple[str, ...] = EVERY
 
     def call(self, service: Spoken, api: str, method: str, request: Any = None) -> Any:
         """Return the answer of a call, or the `Fault` that came instead (see shim.cri.client.Connection)."""
         if service != "node" and api not in self.apis:
-            return Fault("UNIMPLEMENTED", f"unknown service runtime.{api}.{service.capitalize()}Service")
+            return unknown(service, api)
         if isinstance(request, dict):
             for name in ("config", "sandbox_config"):
                 if hasattr(request.get(name), "log_directory"):
@@ -88,9 +87,3 @@ class Rehearsed:
         if method == "ContainerStatus" and not isinstance(answer, Fault) and answer.status.finished_at:
             answer.status.finished_at = self._clock.moved(answer.status.finished_at)
         return answer
-
-
-def apis(family: str, release: Release) -> tuple[str, ...]:
-    """Return the versions of the CRI that a release serves; a family that does not say serves both."""
-    facts = find(family).facts()
-    return tuple(facts.value("cri-apis", release)) if "cri-apis" in facts else ("v1", "v1alpha2")

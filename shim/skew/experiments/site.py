@@ -29,7 +29,8 @@ from shim.skew.experiments.actions import opened, written
 from shim.skew.experiments.experiment import Action, matching
 from shim.skew.experiments.moment import UP, Moment
 from shim.skew.experiments.observer import Deployed, Observer
-from shim.skew.experiments.rehearsed import Rehearsed, apis
+from shim.skew.experiments.rehearsed import Rehearsed
+from shim.skew.pairing import apis
 from shim.skew.posture import build_of
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ import msgspec
 from msgspec.structs import replace
 
 from runtimes.errors import Refused
-from shim.answer import Error, answer_pod, requests_for
+from shim.answer import answer_pod, error_of, requests_for
 from shim.kubelet.members import members
 from shim.nodefile import open_node
 from shim.skew import pairing
 from shim.skew.matrix.matrix import NO_COMMON_CRI, NO_KUBELET, NO_RUNTIME, Cell, Outcome, containers
-from shim.skew.posture import Build, Posture, posture
+from shim.skew.posture import Build, Posture, posture, refused
 from shim.skew.work import spread
 
 if TYPE_CHECKING:
@@ -187,8 +187,7 @@ class Lab:
         refusal = _refusal(started, node, runtime)
         if refusal is not None:
             of, fault = refusal
-            posture = Posture(kind="refused", of=of, error=_error(fault), steps=fault.steps)
-            return dict.fromkeys(containers(pod), posture)
+            return dict.fromkeys(containers(pod), refused(fault, of))
         if isinstance(started, Refused):  # is a refusal
             raise started
         return self._decided(node, runtime, pod, started)
@@ -242,11 +241,7 @@ def _refusal(kubelet: Kubelet | Refused, node: Node | Refused, point: Point) -> 
 
 
 def _fault(refusal: tuple[str, Refused] | None) -> Outcome | None:
-    return Outcome("refused", refusal[0], error=_error(refusal[1])) if refusal else None
-
-
-def _error(refusal: Refused) -> Error:
-    return Error(refusal.where, refusal.reason, refusal.code, str(refusal))
+    return Outcome("refused", refusal[0], error=error_of(refusal[1])) if refusal else None
 
 
 def _outcome(found: Posture | None) -> Outcome:

@@ -24,8 +24,7 @@ from shim.kubelet.backoff import BackOff
 from shim.kubelet.lookup import at
 from shim.kubelet.observed import Container, Sandbox, Seen, Wanted, wanted
 from shim.skew.compare import compare, less_confined, lines, more_confined
-from shim.skew.plan.side import refused
-from shim.skew.posture import Posture
+from shim.skew.posture import Posture, refused
 from shim.skew.sources import reasons
 
 if TYPE_CHECKING:

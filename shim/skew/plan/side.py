@@ -1,30 +1,25 @@
 """One side of an upgrade: a node as it is or will be, whether it starts and its parts can talk, and what pods get.
 
-Every answer is the engine's: `open_node` starts the node, the kubelet's own handshake tries the runtime, `answer_pod`
-takes a pod through both.
+Every answer is the engine's: `open_node` starts the node, the kubelet's own handshake tries the runtime
+(`shim.skew.pairing`), `answer_pod` takes a pod through both.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from runtimes.errors import Refused
-from shim.answer import NO_SANDBOX, Error, answer_pod
-from shim.kubelet.handshake import Call, Fault, handshake
+from shim.answer import NO_SANDBOX, answer_pod
 from shim.nodefile import open_node
-from shim.skew.posture import Build, Posture, build_of, localhost_file, posture
+from shim.skew import pairing
+from shim.skew.posture import Build, Posture, build_of, localhost_file, posture, refused
 
 if TYPE_CHECKING:
-    from runtimes.persona import Persona
     from shim.node import Entry, Node
     from shim.nodefile import Document
     from shim.skew.plan.cases import Case
-
-_ENDPOINTS = {"cri-o": "unix:///var/run/crio/crio.sock"}
-_ENDPOINT = "unix:///run/containerd/containerd.sock"  # what a kubelet takes if it is not told otherwise
-_SERVICES = {"runtime": "RuntimeService", "image": "ImageService"}
 
 
 class Had(msgspec.Struct, frozen=True):
@@ -89,46 +84,9 @@ def open_side(document: Document) -> Side:
         node = open_node(document)
     except Refused as refusal:
         return Side(document, None, refusal)
-    try:
-        meet(node)
-    except Refused as refusal:
-        return Side(document, node, refusal)
-    return Side(document, node)
-
-
-def meet(node: Node) -> None:
-    """Have the kubelet connect to its runtime. Raises `Refused` in the kubelet's words where they cannot talk.
-
-    A family that does not say which versions of the CRI it serves is taken to serve every one.
-    """
-    persona = node.default.runtime.persona
-    if "cri-apis" not in persona.facts:
-        return
-    endpoint = _ENDPOINTS.get(build_of(node, node.default).family, _ENDPOINT)
-    talk = handshake(node.kubelet.release, node.kubelet.settings.gates, endpoint)
-    answer: Any = None
-    while True:
-        try:
-            call = talk.send(answer)
-        except StopIteration:
-            return
-        answer = _answered(persona, call)
-
-
-def _answered(persona: Persona, call: Call) -> Any:
-    if call.api not in persona.apis:
-        return Fault("UNIMPLEMENTED", f"unknown service runtime.{call.api}.{_SERVICES[call.service]}")
-    refusal = persona.unimplemented(call.method)
-    if refusal is not None:
-        return Fault(refusal.code, refusal.message)
-    return persona.version(call.api) if call.method == "Version" else None
-
-
-def refused(refusal: Refused, reason: str = "") -> Posture:
-    """Return what a container has where none is made; `reason` is what a person sees if the refusal does not say."""
-    reason = refusal.reason or reason
-    error = Error(refusal.where, reason, refusal.code, refusal.message)
-    return Posture(kind="refused", of=reason, error=error, steps=refusal.steps)
+    entry = node.default
+    apart = pairing.refusal(node.kubelet, entry.runtime.persona, build_of(node, entry).family)
+    return Side(document, node, apart)
 
 
 def mixed(before: Document, after: Document) -> tuple[Document, Document]:
