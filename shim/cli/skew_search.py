@@ -50,7 +50,7 @@ def search(
     """  # noqa: D301  the character that tells click to leave the lines as they are
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # the C core writes to stderr what we say in sentences
 
-    from shim.skew.experiments.calls import call
+    from shim.skew.calls import call
     from shim.skew.experiments.file import load
     from shim.skew.search.properties import named
     from shim.skew.search.report import report, shortest

@@ -84,7 +84,7 @@ def _of_call(name: str, old: Filter, new: Filter) -> Iterator[Change]:
     if old.rules(name) == new.rules(name) and old.default == new.default:
         return
     conditions = tuple(sorted({*old.conditions(name), *new.conditions(name)}, key=_in_order))
-    pairs = {point: (old.of(name, dict(point)), new.of(name, dict(point))) for point in _points(conditions)}
+    pairs = {point: (old.of(name, dict(point)), new.of(name, dict(point))) for point in points(conditions)}
     for pair in dict.fromkeys(pairs.values()):
         before, after = pair
         # What the line about everything else says is not said again, but where a rule lets the other calls of this name
@@ -100,7 +100,7 @@ def _in_order(arg: Arg) -> tuple[int, str, int, int]:
     return arg.index, arg.op, arg.value, arg.value_two
 
 
-def _points(conditions: tuple[Arg, ...]) -> list[Point]:
+def points(conditions: tuple[Arg, ...]) -> list[Point]:
     """Return arguments of every kind that the comparisons tell apart, one each. Raises `CapacityExceeded`."""
     arguments: dict[int, list[Arg]] = {}
     for arg in conditions:
@@ -227,7 +227,7 @@ def lines(changes: Iterable[Change], most: int | None = None) -> tuple[str, ...]
     for each in every:
         if each.where and (each.before, each.after) in defaults:
             continue
-        alike.setdefault((each.direction, _outcome(each)), []).append(call(each))
+        alike.setdefault((each.direction, _told(each)), []).append(call(each))
     return tuple(
         f"{signs[direction]} {some(calls, most)}" + (f" ({outcome})" if outcome else "")
         for (direction, outcome), calls in sorted(alike.items(), key=lambda item: list(signs).index(item[0][0]))
@@ -241,13 +241,15 @@ def some(words: Iterable[str], most: int | None) -> str:
     return f"{', '.join(every[:most])} and {rest} more" if rest > 1 else ", ".join(every)
 
 
-def _outcome(change: Change) -> str:
+def _told(change: Change) -> str:
     if change.direction == "gained":
-        return "" if change.after.action == ALLOW else _shown(change.after)
-    return f"{_shown(change.before)} -> {_shown(change.after)}" if change.direction == "other" else _shown(change.after)
+        return "" if change.after.action == ALLOW else outcome(change.after)
+    after = outcome(change.after)
+    return f"{outcome(change.before)} -> {after}" if change.direction == "other" else after
 
 
-def _shown(verdict: Verdict) -> str:
+def outcome(verdict: Verdict) -> str:
+    """Say what a call meets: "EPERM", "SCMP_ACT_KILL"."""
     if verdict.action == ERRNO:
         return errno.errorcode.get(verdict.errno or 0, f"errno {verdict.errno}")
     return verdict.action + (f" {verdict.errno}" if verdict.errno is not None else "")

@@ -50,9 +50,21 @@ _FLAGS: dict[tuple[str, int], dict[int, str]] = {
     ("clone", 1): _NAMESPACES,
     ("unshare", 0): _NAMESPACES,
 }
+NUMBERS = {
+    name: number
+    for names in (*_VALUES.values(), *_FLAGS.values())
+    for number, name in names.items()
+    if name.isidentifier()
+}
 _EQUALITY = re.compile(r"\barg(\d) (==|!=) (\d+)")
 _MASK = re.compile(r"\barg(\d) & (0x[0-9a-f]+) (==|!=) 0x0\b")
 _ONE_KIND = re.compile(r"arg\d == \w[\w|*]*( and arg\d == \w[\w|*]*)*")
+
+
+def named(syscall: str, index: int, value: int) -> str:
+    """Write an argument of a call: by its name, where it has one that `NUMBERS` knows."""
+    name = _VALUES.get((syscall, index), {}).get(value, "")
+    return name if name in NUMBERS else str(value)
 
 
 def called(syscall: str, where: str) -> str:
@@ -62,12 +74,12 @@ def called(syscall: str, where: str) -> str:
     """
     if not where:
         return syscall
-    named = _EQUALITY.sub(lambda found: _equality(syscall, found), where)
-    named = _MASK.sub(lambda found: _mask(syscall, found), named)
-    kinds = named.split(" or ")
-    if named != where and all(_ONE_KIND.fullmatch(kind) for kind in kinds):
+    said = _EQUALITY.sub(lambda found: _equality(syscall, found), where)
+    said = _MASK.sub(lambda found: _mask(syscall, found), said)
+    kinds = said.split(" or ")
+    if said != where and all(_ONE_KIND.fullmatch(kind) for kind in kinds):
         return ", ".join(f"{syscall}({_arguments(kind)})" for kind in kinds)
-    return f"{syscall} where {named}"
+    return f"{syscall} where {said}"
 
 
 def _equality(syscall: str, found: re.Match[str]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import errno as numbers
 import functools
-import itertools
 import re
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -15,14 +14,13 @@ import msgspec
 from runtimes.errors import BadInput
 from runtimes.host import Host
 from runtimes.model import find, known
-from runtimes.verdict import MASKED, Filter, Verdict, filter_of
+from runtimes.verdict import UNCONFINED, Filter, Verdict, filter_of
 from shim.builtin import builtin_profile
+from shim.skew.compare import outcome, points
 from shim.testing.choosing import HOST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from runtimes.oci import Arg
+    from collections.abc import Mapping
 
 _ARGUMENT = re.compile(r"arg([0-5])")
 _LARGEST = (1 << 64) - 1
@@ -55,17 +53,15 @@ def error_number(given: str | int) -> int:
 def verdicts(section: dict[str, Any] | None, syscall: str, given: Mapping[int, int]) -> tuple[Verdict, ...]:
     """Return every verdict that a call meets with these arguments and any others: several where those count."""
     read = filter_of(section)
-    points = _points(read, syscall, given)
-    return tuple(dict.fromkeys(read.of(syscall, {**given, **dict(point)}) for point in points))
+    left_open = tuple(arg for arg in read.conditions(syscall) if arg.index not in given)
+    return tuple(dict.fromkeys(read.of(syscall, {**given, **dict(point)}) for point in points(left_open)))
 
 
 def shown(verdict: Verdict) -> str:
     """Say a verdict: "allowed", "allowed (SCMP_ACT_LOG)", "denied (EPERM)", "denied (SCMP_ACT_KILL)"."""
-    if verdict.errno is not None and verdict.action == "SCMP_ACT_ERRNO":
-        return f"denied ({numbers.errorcode.get(verdict.errno, f'errno {verdict.errno}')})"
-    if verdict.action == "SCMP_ACT_ALLOW":
+    if verdict == UNCONFINED:
         return "allowed"
-    return f"{'allowed' if verdict.allowed else 'denied'} ({verdict.action})"
+    return f"{'allowed' if verdict.allowed else 'denied'} ({outcome(verdict)})"
 
 
 def warn_of_typo(syscall: str, section: dict[str, Any] | None) -> None:
@@ -90,20 +86,3 @@ def _named() -> frozenset[str]:
             made = builtin_profile(model, release, msgspec.convert(HOST, Host), add=("ALL",))
             found.update(Filter(made.section).names)
     return frozenset(found)
-
-
-def _points(read: Filter, syscall: str, given: Mapping[int, int]) -> Iterator[tuple[tuple[int, int], ...]]:
-    """Yield values of the arguments that are left open, at least one on either side of every comparison."""
-    values: dict[int, dict[int, None]] = {}
-    for arg in read.conditions(syscall):
-        if arg.index not in given:
-            values.setdefault(arg.index, {0: None}).update(dict.fromkeys(_around(arg)))
-    yield from itertools.product(*([(index, value) for value in found] for index, found in values.items()))
-
-
-def _around(arg: Arg) -> Iterator[int]:
-    if arg.op == MASKED:
-        yield from (arg.value_two, arg.value_two ^ arg.value)
-        yield from (arg.value_two ^ (1 << bit) for bit in range(64) if arg.value >> bit & 1)
-    else:
-        yield from (value for value in (arg.value - 1, arg.value, arg.value + 1) if 0 <= value <= _LARGEST)

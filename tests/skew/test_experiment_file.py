@@ -14,9 +14,9 @@ import yaml
 
 from runtimes.errors import BadInput
 from shim.cli.main import main
+from shim.skew.calls import Call
 from shim.skew.experiments.actions import VERBS
 from shim.skew.experiments.experiment import (
-    Call,
     Configure,
     Deploy,
     Drain,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from runtimes.errors import BadInput
-from shim.skew.experiments.calls import call
+from shim.skew.calls import call
 from shim.skew.experiments.experiment import Configure, Experiment, Place, Step
 from shim.skew.experiments.file import load, loads
 from shim.skew.experiments.judge import judge

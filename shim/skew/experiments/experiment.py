@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from shim.skew.calls import Call
+
 if TYPE_CHECKING:
     from shim.kubelet.api import Source
     from shim.kubelet.pod import Pod
@@ -167,15 +169,6 @@ class Which(msgspec.Struct, frozen=True, kw_only=True):
         """In a few words."""
         said = {name: ", ".join(getattr(self, name)) for name in self.__struct_fields__}
         return "; ".join(f"{name} {words}" for name, words in said.items() if words) or "every container"
-
-
-class Call(msgspec.Struct, frozen=True):
-    """A system call with the arguments that matter, and the error that is expected of it, None for any."""
-
-    text: str
-    syscall: str
-    args: dict[int, int] = {}
-    errno: int | None = None
 
 
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):

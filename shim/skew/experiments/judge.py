@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from runtimes.decision import Step as Reason
-    from shim.skew.experiments.experiment import Call, Expectation, Experiment
+    from shim.skew.calls import Call
+    from shim.skew.experiments.experiment import Expectation, Experiment
     from shim.skew.experiments.moment import Moment, Seen
     from shim.skew.experiments.play import Story
 

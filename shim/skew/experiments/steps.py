@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from runtimes.errors import BadInput
 from shim.builtin import capabilities
 from shim.nodefile import reading
+from shim.skew.calls import call
 from shim.skew.experiments.actions import VERBS, action, names_of, startable, written
-from shim.skew.experiments.calls import call
 from shim.skew.experiments.experiment import (
     Delete,
     Deploy,

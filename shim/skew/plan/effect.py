@@ -23,6 +23,7 @@ from shim.kubelet import sync
 from shim.kubelet.backoff import BackOff
 from shim.kubelet.lookup import at
 from shim.kubelet.observed import Container, Sandbox, Seen, Wanted, wanted
+from shim.skew.calls import Call, call
 from shim.skew.compare import compare, less_confined, lines, more_confined
 from shim.skew.posture import Posture, refused
 from shim.skew.sources import reasons
@@ -43,16 +44,15 @@ class Mitigation(msgspec.Struct, frozen=True):
     """A call that people count on a default profile to deny, by the name they know it by."""
 
     name: str
-    syscall: str
-    args: tuple[tuple[int, int], ...]
+    call: Call
     source: str
 
 
 MITIGATIONS = (
-    Mitigation("socket(AF_ALG)", "socket", ((0, 38),), "CVE-2026-31431; containerd#13327"),
-    Mitigation("socket(AF_VSOCK)", "socket", ((0, 40),), "moby#44562; containerd#7442"),
-    Mitigation("io_uring", "io_uring_setup", (), "containerd#9320"),
-    Mitigation("unshare(CLONE_NEWUSER)", "unshare", ((0, 0x10000000),), "cri-o#5788"),
+    Mitigation("socket(AF_ALG)", call("socket(AF_ALG)"), "CVE-2026-31431; containerd#13327"),
+    Mitigation("socket(AF_VSOCK)", call("socket(AF_VSOCK)"), "moby#44562; containerd#7442"),
+    Mitigation("io_uring", call("io_uring_setup"), "containerd#9320"),
+    Mitigation("unshare(CLONE_NEWUSER)", call("unshare(CLONE_NEWUSER)"), "cri-o#5788"),
 )
 
 
@@ -216,7 +216,8 @@ def _mitigations(old: Posture, new: Posture) -> tuple[str, ...]:
     return tuple(
         each.name
         for each in MITIGATIONS
-        if not before.of(each.syscall, dict(each.args)).allowed and after.of(each.syscall, dict(each.args)).allowed
+        if not before.of(each.call.syscall, each.call.args).allowed
+        and after.of(each.call.syscall, each.call.args).allowed
     )
 
 

@@ -20,7 +20,7 @@ from shim.skew.posture import Posture
 from shim.skew.search.witness import gained
 
 if TYPE_CHECKING:
-    from shim.skew.experiments.experiment import Call
+    from shim.skew.calls import Call
     from shim.skew.experiments.play import Story
 
 Last = Mapping[tuple[str, str, str, str], Seen]
