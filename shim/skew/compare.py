@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from runtimes.oci import Arg
+    from shim.report.model import Status
 
 Direction = Literal["gained", "lost", "other"]
+SIGNS: dict[Direction, str] = {"gained": "+", "lost": "-", "other": "~"}  # in this order
 Point: TypeAlias = tuple[tuple[int, int], ...]  # arguments of a call: index and value
 
 EVERYTHING_ELSE = "*"  # whatever both sections leave to their default
@@ -77,6 +79,14 @@ def less_confined(changes: Iterable[Change]) -> bool:
 def more_confined(changes: Iterable[Change]) -> bool:
     """Whether it may no longer do something that it could do before."""
     return any(change.direction == "lost" for change in changes)
+
+
+def status_of(changes: Iterable[Change]) -> Status:
+    """Return which way changes go, as a report marks it."""
+    found = tuple(changes)
+    if less_confined(found) == more_confined(found):
+        return "changed" if found else "same"
+    return "gained" if less_confined(found) else "lost"
 
 
 def _of_call(name: str, old: Filter, new: Filter) -> Iterator[Change]:
@@ -220,7 +230,6 @@ def lines(changes: Iterable[Change], most: int | None = None) -> tuple[str, ...]
     Of a line's calls not more than `most` are named, and the others are counted. Arguments that only the defaults speak
     of are part of "everything else".
     """
-    signs = {"gained": "+", "lost": "-", "other": "~"}
     alike: dict[tuple[Direction, str], list[str]] = {}
     every = tuple(changes)
     defaults = {(each.before, each.after) for each in every if each.syscall == EVERYTHING_ELSE}
@@ -229,8 +238,8 @@ def lines(changes: Iterable[Change], most: int | None = None) -> tuple[str, ...]
             continue
         alike.setdefault((each.direction, _told(each)), []).append(call(each))
     return tuple(
-        f"{signs[direction]} {some(calls, most)}" + (f" ({outcome})" if outcome else "")
-        for (direction, outcome), calls in sorted(alike.items(), key=lambda item: list(signs).index(item[0][0]))
+        f"{SIGNS[direction]} {some(calls, most)}" + (f" ({outcome})" if outcome else "")
+        for (direction, outcome), calls in sorted(alike.items(), key=lambda item: list(SIGNS).index(item[0][0]))
     )
 
 

@@ -65,19 +65,24 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def title(self) -> str:
         """A few words: "RuntimeDefault of containerd 2.0.9", "Unconfined", "refused: CreateContainerError"."""
-        match self.kind:
-            case "RuntimeDefault":
-                return f"RuntimeDefault of {self.of}"
-            case "Localhost":
-                return f"Localhost {self.of}"
-            case "custom":
-                return f"custom {self.digest[:12]}"
-            case "refused":
-                return f"refused: {self.of}" if self.of else "refused"
-            case "none":
-                return "not there yet"
-            case _:
-                return self.kind
+        return title(self.kind, self.of, self.digest)
+
+
+def title(kind: str, of: str, digest: str) -> str:
+    """Name what has a kind in a few words; `of` is that of a `Posture`."""
+    match kind:
+        case "RuntimeDefault":
+            return f"RuntimeDefault of {of}"
+        case "Localhost":
+            return f"Localhost {of}"
+        case "custom":
+            return f"custom {digest[:12]}"
+        case "refused":
+            return f"refused: {of}" if of else "refused"
+        case "none":
+            return "not there yet"
+        case _:
+            return kind
 
 
 def build_of(node: Node, entry: Entry) -> Build:

@@ -10,7 +10,7 @@ import msgspec
 from runtimes.decision import Step
 from runtimes.model import find
 from shim.changes import rules_of
-from shim.skew.compare import Change, lines
+from shim.skew.compare import SIGNS, Change, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from runtimes.release import Release
     from shim.skew.posture import Build
 
-_SIGNS = "+-~"
 _WORDS = {"+": "allows", "-": "denies", "~": "has another answer to"}
 
 
@@ -53,7 +52,7 @@ def sourced(changes: Iterable[Change], sources: Sources) -> list[Line]:
     for change in sorted(changes):
         by_source.setdefault(sources.of(change.syscall), []).append(change)
     found = [Line(text, source) for source, some in by_source.items() for text in lines(some)]
-    return sorted(found, key=lambda line: _SIGNS.index(line.text[0]))
+    return sorted(found, key=lambda line: list(SIGNS.values()).index(line.text[0]))
 
 
 def reasons(changes: tuple[Change, ...], old: Build | None, new: Build | None) -> tuple[Step, ...]:

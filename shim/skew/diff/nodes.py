@@ -15,8 +15,7 @@ from shim.nodefile import changes as setting_changes
 from shim.nodefile import open_node
 from shim.report.model import Cell, Detail, Finding, Level, Report, Row, Status
 from shim.report.words import counted
-from shim.skew.compare import Change, compare, lines
-from shim.skew.diff.report import status_of
+from shim.skew.compare import Change, compare, lines, status_of
 from shim.skew.posture import Posture, build_of, posture, refused
 
 if TYPE_CHECKING:

@@ -6,29 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 from runtimes.decision import Step
 from shim.report.model import Cell, Detail, Finding, Report, Row
-from shim.skew.compare import less_confined, more_confined
+from shim.skew.compare import SIGNS, status_of
 from shim.skew.diff.releases import summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shim.changes import Change as FactChange
-    from shim.report.model import Status
-    from shim.skew.compare import Change
     from shim.skew.diff.releases import Block, Difference
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 _LONG = 60  # characters of a value that is worth showing
-
-
-def status_of(changes: Iterable[Change]) -> Status:
-    """Return what changes mean for a container."""
-    found = list(changes)
-    if not found:
-        return "same"
-    if less_confined(found) == more_confined(found):
-        return "changed"
-    return "gained" if less_confined(found) else "lost"
 
 
 def report(found: Difference) -> Report:
@@ -67,7 +55,7 @@ def report(found: Difference) -> Report:
 def _cell(block: Block, key: str) -> Cell:
     counts = [
         f"{sign}{number}"
-        for sign, direction in (("+", "gained"), ("-", "lost"), ("~", "other"))
+        for direction, sign in SIGNS.items()
         if (number := sum(change.direction == direction for change in block.changes))
     ]
     return Cell(label=" ".join(counts), status=status_of(block.changes), detail=key)

@@ -8,11 +8,11 @@ import msgspec
 
 from shim.report.model import Cell, Check, Detail, Finding, Level, Report, Row, Status
 from shim.report.words import counted
-from shim.skew.compare import Change, less_confined, lines
+from shim.skew.compare import Change, less_confined, lines, status_of
 from shim.skew.experiments.experiment import Place
 from shim.skew.experiments.judge import at
 from shim.skew.experiments.moment import RUNNING, UP, Moment, Seen
-from shim.skew.experiments.story import differing, direction, happenings, titled
+from shim.skew.experiments.story import differing, happenings, titled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +81,7 @@ class _Table:
             return Cell(label="", status="absent")
         old = before.posture if before else None
         changes = differing(old, seen.posture)
-        status: Status = "plain" if old is None or old.kind == "none" else direction(changes)
+        status: Status = "plain" if old is None or old.kind == "none" else status_of(changes)
         label = seen.posture.title if seen.state == RUNNING else seen.state
         if seen.posture.kind in ("refused", "none"):
             status = "refused" if seen.posture.kind == "refused" else "absent"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from runtimes.decision import Step as Reason
-from shim.skew.compare import Change, compare, less_confined, more_confined
+from shim.skew.compare import Change, compare, status_of
 from shim.skew.experiments.moment import RUNNING, Seen
 from shim.skew.posture import Posture
 from shim.skew.sources import reasons
@@ -44,7 +44,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
         """Which way it goes."""
         if self.what == "fails" or self.then.kind == "refused":
             return "refused"
-        return direction(self.changes)
+        return status_of(self.changes)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -80,15 +80,6 @@ def differing(before: Posture | None, after: Posture) -> tuple[Change, ...]:
 def titled(posture: Posture) -> str:
     """Name a posture in a line, with the words of a refusal."""
     return f"{posture.title}: {posture.error.message}" if posture.error else posture.title
-
-
-def direction(changes: tuple[Change, ...]) -> Status:
-    """Say which way changes go."""
-    if not changes:
-        return "same"
-    if less_confined(changes):
-        return "changed" if more_confined(changes) else "gained"
-    return "lost" if more_confined(changes) else "changed"
 
 
 def _happened(number: int, before: Seen | None, seen: Seen) -> Iterator[Happening]:

@@ -22,7 +22,7 @@ from shim.nodefile import BadDocument, Document, apply_settings
 from shim.nodefile.document import DEFAULT_RUNTIME, KubeletPart, RuntimePart, fill
 from shim.skew.matrix import ranges
 from shim.skew.matrix.axes import Axis, axes
-from shim.skew.posture import Kind
+from shim.skew.posture import Kind, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,17 +61,7 @@ class Outcome(msgspec.Struct, frozen=True):
 
     def title(self, runtime: Point) -> str:
         """Say it in a few words: "RuntimeDefault of containerd 2.0.9"."""
-        match self.kind:
-            case "RuntimeDefault":
-                return f"RuntimeDefault of {runtime}"
-            case "Localhost":
-                return f"Localhost {self.of}"
-            case "custom":
-                return f"custom {self.digest[:12]}"
-            case "refused":
-                return f"refused: {self.of}"
-            case _:
-                return self.kind
+        return title(self.kind, str(runtime) if self.kind == "RuntimeDefault" else self.of, self.digest)
 
 
 class Cell(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shim.report.model import Cell, Detail, Finding, Report, Row
 from shim.report.words import counted
-from shim.skew.compare import compare, less_confined, lines, more_confined
+from shim.skew.compare import compare, lines, status_of
 from shim.skew.matrix import words
 from shim.skew.matrix.folding import Tables, summary
 from shim.skew.matrix.lab import Lab
@@ -144,11 +144,8 @@ class _Writer:
             return "plain"
         if summary(above.outcome, self.by) == summary(block.outcome, self.by):
             return "plain"
-        changes = compare(self._section(group, above), self._section(group, block))
-        more, less = less_confined(changes), more_confined(changes)
-        if more != less:
-            return "gained" if more else "lost"
-        return "changed" if changes else "plain"
+        status = status_of(compare(self._section(group, above), self._section(group, block)))
+        return "plain" if status == "same" else status
 
     def _section(self, group: Group, block: Block) -> dict[str, Any] | None:
         digest = block.outcome.digest
