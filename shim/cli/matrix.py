@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from shim.kubelet.api import Source
     from shim.kubelet.pod import Pod
     from shim.report.model import Report
-    from shim.skew.manifests import Manifests
     from shim.skew.matrix.folding import By
     from shim.skew.matrix.lab import Piece
+    from shim.skew.matrix.manifests import Manifests
     from shim.skew.matrix.matrix import Matrix
 
 _INTERRUPTED = 130
@@ -90,7 +90,7 @@ def _asked(
     """Read everything that is named. Raises `BadInput` with all that is wrong with any of it."""
     from runtimes.errors import BadInput
     from shim.nodefile import BadDocument, default_document, load
-    from shim.skew.manifests import read
+    from shim.skew.matrix.manifests import read
     from shim.skew.matrix.matrix import matrix
 
     faults: list[BadInput] = []

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from shim.cli.outputs import Output
-    from shim.cli.sources import Source
+    from shim.skew.files import Source
     from shim.skew.plan.inventory import Inventory
     from shim.skew.plan.plan import Decided, Upgrade
     from shim.skew.plan.tally import Part, Tally

@@ -9,5 +9,6 @@ What they share lies here, and knows none of them:
     constants   names of the numbers in that: AF_ALG, CLONE_NEWUSER
     sources     where it is written down why
     pairing     whether a kubelet finds a runtime that it can talk to
+    files       which files a person names with -f
     work        work that is spread over processes
 """

@@ -1,5 +1,5 @@
 """Kubelets times runtimes times settings: `crishim matrix`.
 
-`ranges` and `axes` read what is multiplied, `matrix` holds it, `lab` decides the cells, `folding` tells those that come
-out alike together, and `report` and `lines` print them.
+`manifests`, `ranges` and `axes` read what is multiplied, `matrix` holds it, `lab` decides the cells, `folding` tells
+those that come out alike together, and `report` and `lines` print them.
 """

@@ -10,19 +10,16 @@ import msgspec
 
 from runtimes.errors import BadInput
 from shim.kubelet import manifest
+from shim.kubelet.manifest import NoPods
 from shim.nodefile import BadDocument, read_user_file
+from shim.skew.files import SUFFIXES, Source, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from shim.kubelet.pod import Pod
 
 WHERE = "--filename"
-
-_SUFFIXES = (".json", ".yaml", ".yml")
-_PATTERN = "*?["
-_HOLDS_NONE = ("there is no pod in it", "there is nothing in it")
-_STDIN = "-"
 
 
 class Manifests(msgspec.Struct, frozen=True):
@@ -50,18 +47,23 @@ def read(names: Iterable[str]) -> Manifests:
     texts: dict[str, bytes] = {}
     faults: list[BadInput] = []
     for name in dict.fromkeys(names):
-        for path, was_named in _files(name, faults):
-            where = "standard input" if path == _STDIN else path
+        try:
+            files = _files(name)
+        except BadInput as fault:
+            faults.append(fault)
+            continue
+        for each in files:
+            where = each.title
             if where in texts:
                 continue
             try:
-                texts[where] = read_user_file(path)
+                texts[where] = read_user_file(each.path)
                 pods += manifest.pods(texts[where], where)
             except BadInput as fault:
-                if was_named or not fault.what.startswith(_HOLDS_NONE):
-                    faults.append(fault)
-                else:
+                if isinstance(fault, NoPods) and each.path != name:
                     passed_over.append(where)
+                else:
+                    faults.append(fault)
     if not (pods or faults):
         faults.append(BadInput("no pod is in any of the files", where=WHERE))
     if faults:
@@ -69,25 +71,15 @@ def read(names: Iterable[str]) -> Manifests:
     return Manifests(tuple(pods), tuple(passed_over), texts)
 
 
-def _files(name: str, faults: list[BadInput]) -> Iterator[tuple[str, bool]]:
-    """Yield the files that a name stands for, and whether it names that very file."""
-    if name != _STDIN and os.path.isdir(name):  # noqa: PTH112  pathlib is slow to import
-        found = sorted(
-            os.path.join(folder, file)  # noqa: PTH118
-            for folder, _, files in os.walk(name)
-            for file in files
-            if file.endswith(_SUFFIXES)
-        )
-        what, right = f"{name} is a directory without a manifest", f"files that end in {', '.join(_SUFFIXES)}"
-    elif any(sign in name for sign in _PATTERN) and not os.path.exists(name):  # noqa: PTH110
-        found = sorted(path for path in glob.glob(name, recursive=True) if os.path.isfile(path))  # noqa: PTH113, PTH207
-        what, right = f"no file is called {name}", "a path, or a pattern in quotes"
-    else:
-        yield name, True
-        return
-    if not found:
-        faults.append(BadInput(what, where=WHERE, right=right))
-    yield from ((path, False) for path in found)
+def _files(name: str) -> list[Source]:
+    """Return the files that a name stands for; one that is not there stands for itself. Raises `BadInput`."""
+    there = named(name)
+    if not there and os.path.isdir(name):  # noqa: PTH112  pathlib is slow to import
+        right = f"files that end in {', '.join(sorted(SUFFIXES))}"
+        raise BadInput(f"{name} is a directory without a manifest", where=WHERE, right=right)
+    if not there and glob.has_magic(name):
+        raise BadInput(f"no file is called {name}", where=WHERE, right="a path, or a pattern in quotes")
+    return there or [Source(name)]
 
 
 def _field(pod: Pod, container: str) -> str:
