@@ -40,15 +40,20 @@ RULES: dict[str, Rule] = {
         "Find out whether the program needs the calls, with a profile whose action is SCMP_ACT_LOG; allow them in a"
         " profile of your own (Localhost) where it does.",
     ),
+    "confined-otherwise": Rule(
+        "A container may do some things that it could not do before, and others no longer, or it is refused otherwise.",
+        "Read the lines of the change: what begins with + is as with less-confined, what begins with - as with"
+        " more-confined.",
+    ),
+    "fails-otherwise": Rule(
+        "A call is denied with another error than before.",
+        "Try the programs that make it: many take ENOSYS for a reason to do without, and EPERM for a failure.",
+    ),
     "changes-now": Rule(
         "A container is restarted by the change, and has another filter afterwards.",
         "Make the change when a restart suits you, or drain the node before.",
     ),
     "changes-at-restart": Rule(
-        "A running container keeps its filter, and gets another one when it is made again.",
-        "Restart it when it suits you, and watch it, instead of being surprised by the next restart.",
-    ),
-    "changes-at-next-restart": Rule(
         "A running container keeps its filter, and gets another one when it is made again.",
         "Restart it when it suits you, and watch it, instead of being surprised by the next restart.",
     ),
@@ -77,6 +82,10 @@ RULES: dict[str, Rule] = {
     "node-not-named": Rule(
         "Pods run on nodes that the inventory does not name: nothing is said about them.",
         "Add the nodes to the inventory.",
+    ),
+    "node-says": Rule(
+        "A runtime says something about a step, such as what it removed or could not reload.",
+        "Nothing, if that is what the step was for.",
     ),
     "expectation-failed": Rule(
         "An expectation of an experiment does not hold.",

@@ -103,7 +103,7 @@ def test_a_node_that_does_not_start_makes_no_container(capsys: pytest.CaptureFix
         files[-1].write_text(f"runtime: {{name: containerd, version: {version}, config: config.toml}}\n")
     code, lines, _ = run(capsys, *map(str, files))
     assert code == 3
-    assert "Of 4 containers: 4 would not be made." in lines
+    assert "Of 4 containers: 4 would fail to start." in lines
     assert "  - expected containerd config version equal to or less than `3`, got `9`" in lines
     code, lines, _ = run(capsys, str(files[1]), str(files[1]))
     assert code == 0

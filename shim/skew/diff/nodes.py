@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from shim.nodefile import Document
 
 _WORDS: dict[Status, str] = {
-    "refused": "would not be made",
+    "refused": "would fail to start",
     "gained": "MAY DO MORE",
     "changed": "may do some things more, others less, or fails otherwise",
     "lost": "may do less",
     "same": "get the same in other words",
 }
 _RULES: dict[Status, tuple[Level, str]] = {
-    "refused": ("error", "would-not-be-made"),
+    "refused": ("error", "would-fail-to-start"),
     "gained": ("warning", "less-confined"),
     "changed": ("warning", "confined-otherwise"),
     "lost": ("note", "more-confined"),

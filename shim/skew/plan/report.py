@@ -112,7 +112,7 @@ class Plan(Outcome):
             if not effect.lost:
                 yield "note", "less-confined", f"may do more {when}: {effect.before} -> {effect.after}"
         elif effect.differs:
-            rule = "changes-now" if effect.verdict == "now" else "changes-at-next-restart"
+            rule = "changes-now" if effect.verdict == "now" else "changes-at-restart"
             yield "note", rule, f"{_how(effect) or 'differs'} {when}: {effect.before} -> {effect.after}"
 
     def _dead(self, pool: str) -> bool:
