@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from shim.skew.diff.nodes import NodeDifference, Pair
     from shim.skew.diff.releases import Difference, Side
 
-_STYLES = {"+": ("yellow", "bold"), "-": ("cyan", "bold"), "~": ("yellow",)}
 _DIFFERS = 3
 _MOST = 8  # calls that a line names of a container; --json has them all
 _MARGIN = 19  # columns before the reason of a step
@@ -111,8 +110,10 @@ def _head(made: Report, terminal: Terminal) -> list[str]:
 
 
 def _entry(text: str, source: str, terminal: Terminal) -> list[str]:
+    from shim.report.status import styles_of
+
     first, *rest = terminal.wrapped(text[2:], 4)
-    lines = [f"  {terminal.style(text[0], *_STYLES[text[0]])} {first}", *(f"    {line}" for line in rest)]
+    lines = [f"  {terminal.style(text[0], 'bold', *styles_of(text))} {first}", *(f"    {line}" for line in rest)]
     if source:
         lines += [f"    {terminal.style(line, 'dim')}" for line in terminal.wrapped(f"[{source}]", 4)]
     return lines

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shim.report.status import styles_of
 from shim.report.words import counted
+from shim.skew.compare import some
 from shim.skew.plan.inventory import OTHERS
 from shim.skew.plan.report import told, way
 
@@ -23,7 +25,6 @@ _HEADS: tuple[tuple[Verdict, str, str], ...] = (
     ("now", "changes now: the upgrade restarts it", "yellow"),
     ("next", "changes at its next restart", "cyan"),
 )
-_SIGNS = {"+": "yellow", "-": "cyan", "~": "dim"}
 _SHOWN = 6  # things that happen of one kind
 _CHANGES = 4  # lines of changes of one thing
 _REASONS = 3
@@ -58,7 +59,7 @@ def _happening(happening: Happening, terminal: Terminal) -> Iterator[str]:
     said = f"{effect.before} -> {effect.after}" if effect.before != effect.after else f"{effect.after}, as before"
     yield from (f"  {terminal.style(line, 'bold')}" for line in terminal.wrapped(said, 2))
     for line in effect.changes[:_CHANGES]:
-        yield from _indented(_short(line), terminal, 4, _SIGNS[line[0]])
+        yield from _indented(_short(line), terminal, 4, *styles_of(line))
     if len(effect.changes) > _CHANGES:
         yield f"    and {len(effect.changes) - _CHANGES} other changes"
     if effect.error is not None:
@@ -107,9 +108,9 @@ def _notes(plan: Plan, report: Report, terminal: Terminal) -> Iterator[str]:
 
 
 def _short(line: str) -> str:
-    """Cut a long list of calls."""
-    names = line.split(", ")
-    return line if len(names) <= _NAMES else f"{', '.join(names[:_NAMES])} and {len(names) - _NAMES} more"
+    """Cut a long list of calls; what they meet stays."""
+    names, bracket, outcome = line.partition(" (")
+    return some(names.split(", "), _NAMES) + bracket + outcome
 
 
 def _indented(said: str, terminal: Terminal, indent: int, *styles: str) -> Iterator[str]:

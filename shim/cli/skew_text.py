@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shim.cli.terminal import Terminal
+from shim.report.status import LOOKS, styles_of
 from shim.report.words import counted
 from shim.skew.compare import lines
 from shim.skew.experiments.moment import RUNNING, UP, WAITING
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from shim.skew.experiments.play import Story
 
 _INDENT = 4  # columns before what a step did
-_CALLS = 12  # of one line that gained or lost them: the report has them all
+_CALLS = 11  # of one line that gained or lost them: the report has them all
 _REASONS = 3  # of one change: the report has them all
-_COLOURS = {"gained": "red", "lost": "green", "changed": "yellow", "refused": "red", "same": "dim"}
 _VERBS = {"appears": "starts with", "restarts": "is restarted, and keeps", "ends": "ends; it had"}
 _PLAINLY = (RUNNING, WAITING)  # states that are not told of what ends
 
@@ -112,10 +112,12 @@ class _Teller:
 
     def _happening(self, each: Happening) -> Iterator[str]:
         title = self.terminal.style(each.seen.title, "bold")
-        colour = _COLOURS.get(each.status, "")
+        styles = LOOKS[each.status].styles
         if each.what in _VERBS:
             state = f" ({each.seen.state})" if each.what == "ends" and each.seen.state not in _PLAINLY else ""
-            yield from self._lines(f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, colour)}{state}")
+            yield from self._lines(
+                f"{title} {_VERBS[each.what]} {self.terminal.style(each.then.title, *styles)}{state}"
+            )
             return
         said = self._announcement(each)
         more = f", as step {said} said" if said is not None else ""
@@ -127,24 +129,16 @@ class _Teller:
             verb = "will change when it is restarted" if each.what == "will change" else "changes"
             was = each.before.title if each.before else "nothing"
             now = titled(each.then)
-            yield from self._lines(f"{title} {self.terminal.style(verb, colour)}: {was} -> {now}{more}")
+            yield from self._lines(f"{title} {self.terminal.style(verb, *styles)}: {was} -> {now}{more}")
             if said is not None:
                 return
-            for line in map(self._short, lines(each.changes)):
-                yield from self._lines(line, {"+": "red", "-": "green"}.get(line[0], "yellow"), more=2)
+            for line in lines(each.changes, None if self.everything else _CALLS):
+                yield from self._lines(line, *styles_of(line), more=2)
         for reason in each.reasons[:_REASONS]:
             source = f" [{reason.source}]" if reason.source else ""
             yield from self._lines(f"because {reason.layer}: {reason.because}{source}", "dim", more=2)
         if len(each.reasons) > _REASONS:
             yield from self._lines(f"and {counted(len(each.reasons) - _REASONS, 'more reason')}", "dim", more=2)
-
-    def _short(self, line: str) -> str:
-        """Cut what gained or lost too many calls to read; the report has them all."""
-        names, bracket, outcome = line.partition(" (")
-        listed = names.split(", ")
-        if self.everything or len(listed) <= _CALLS:
-            return line
-        return f"{', '.join(listed[: _CALLS - 1])} and {len(listed) - _CALLS + 1} more{bracket}{outcome}"
 
     def _announcement(self, each: Happening) -> int | None:
         """Return the step that has said what happens now, if one has."""
@@ -163,9 +157,9 @@ class _Teller:
         for line in (head, *rest, place):
             yield from self._lines(line)
 
-    def _lines(self, text: str, style: str = "", more: int = 0) -> Iterator[str]:
+    def _lines(self, text: str, *styles: str, more: int = 0) -> Iterator[str]:
         """Indent a text, and break it where the terminal ends."""
         indent = _INDENT + more
         first, *rest = self.terminal.wrapped(text, indent + 2)
         for line in (first, *(f"  {each}" for each in rest)):
-            yield " " * indent + self.terminal.style(line, style) if style else " " * indent + line
+            yield " " * indent + self.terminal.style(line, *styles)

@@ -22,7 +22,7 @@ class Terminal:
 
     def style(self, text: str, *names: str) -> str:
         """Return a text in a style: "bold", "dim", or a colour."""
-        if not self.colour or not text:
+        if not (self.colour and text and names):
             return text
         return f"\x1b[{';'.join(_STYLES[name] for name in names)}m{text}\x1b[0m"
 

@@ -38,6 +38,11 @@ LOOKS: dict[Status, Look] = {
 }
 
 
+def styles_of(line: str) -> tuple[str, ...]:
+    """Return the styles of a line of changes, which begins with its sign: "+ socket(AF_ALG)"."""
+    return next((look.styles for look in LOOKS.values() if look.sign == line[0]), ())
+
+
 def counts(cells: Iterable[Cell]) -> dict[Status, int]:
     """Return how many cells have each status that occurs, in the order of `LOOKS`."""
     found: dict[Status, int] = dict.fromkeys(LOOKS, 0)
