@@ -8,7 +8,7 @@ from shim.cli.terminal import Terminal
 from shim.report.status import LOOKS, styles_of
 from shim.report.words import counted
 from shim.skew.compare import lines
-from shim.skew.experiments.moment import RUNNING, UP, WAITING
+from shim.skew.experiments.moment import RUNNING, WAITING
 from shim.skew.experiments.report import BEGIN
 from shim.skew.experiments.story import Happening, happenings, titled
 
@@ -88,12 +88,7 @@ class _Teller:
     def _node(self, number: int, node: str, moment: Moment) -> Iterator[str]:
         last = next((each for each in reversed(self.stories[node][:number]) if each is not None), None)
         told = self._told.get((number, node), [])
-        down = [
-            (part, there)
-            for part in ("kubelet", "runtime")
-            if (there := getattr(moment, part)) not in (UP, getattr(last, part, UP))
-        ]
-        up = [part for part in ("kubelet", "runtime") if getattr(moment, part) == UP != getattr(last, part, UP)]
+        down, up = moment.down(last), moment.up(last)
         if last is None or last.builds != moment.builds or told or down or up or self.everything or moment.notes:
             yield f"  {node}: {moment.builds}" if last is None or last.builds != moment.builds else f"  {node}"
         for part, there in down:

@@ -11,7 +11,7 @@ import msgspec
 
 from runtimes.verdict import filter_of
 from shim.skew.experiments.experiment import matching
-from shim.skew.experiments.moment import ABSENT, UP
+from shim.skew.experiments.moment import ABSENT, COMPONENTS, UP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,8 +102,8 @@ def _on(expected: Expectation, number: int, name: str, seen: Seen, before: Seen 
 
 
 def _of_node(expected: Expectation, moment: Moment) -> Iterator[tuple[str, str]]:
-    for part in ("kubelet", "runtime"):
-        wanted, there = getattr(expected, part), getattr(moment, part)
+    for part in COMPONENTS:
+        wanted, there = getattr(expected, part), moment.component(part)
         if wanted is not None:
             holds = there == UP if wanted == UP else wanted in there
             yield f"the {part}: {wanted}", "" if holds else f"the {part}: {there}"

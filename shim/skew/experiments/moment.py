@@ -12,6 +12,7 @@ Kind = Literal["init", "sidecar", "container", "ephemeral"]
 
 RUNNING, COMPLETED, ABSENT, WAITING = "Running", "Completed", "absent", "Waiting"
 UP = "running"  # a component
+COMPONENTS = ("kubelet", "runtime")
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,24 @@ class Moment(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     seen: tuple[Seen, ...]
     setup: str = ""
+
+    def component(self, name: str) -> str:
+        """Return whether one of `COMPONENTS` runs, or why not."""
+        return self.kubelet if name == "kubelet" else self.runtime
+
+    def down(self, before: Moment | None) -> tuple[tuple[str, str], ...]:
+        """Return the components that stopped since a moment, or do not run for another reason, and why."""
+        return tuple(
+            (name, there)
+            for name in COMPONENTS
+            if (there := self.component(name)) not in (UP, before.component(name) if before else UP)
+        )
+
+    def up(self, before: Moment | None) -> tuple[str, ...]:
+        """Return the components that run again."""
+        return tuple(
+            name for name in COMPONENTS if self.component(name) == UP and before and before.component(name) != UP
+        )
 
     def by_key(self) -> dict[tuple[str, str, str, str], Seen]:
         """Return the containers by what they are called."""

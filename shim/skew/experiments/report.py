@@ -11,7 +11,7 @@ from shim.report.words import counted
 from shim.skew.compare import Change, less_confined, lines, status_of
 from shim.skew.experiments.experiment import Place
 from shim.skew.experiments.judge import at
-from shim.skew.experiments.moment import RUNNING, UP, Moment, Seen
+from shim.skew.experiments.moment import RUNNING, Moment, Seen
 from shim.skew.experiments.story import differing, happenings, titled
 
 if TYPE_CHECKING:
@@ -125,11 +125,9 @@ def _of_nodes(experiment: Experiment, stories: Mapping[str, Story]) -> Iterator[
     for node, story in stories.items():
         last: Moment | None = None
         for number, moment in enumerate(story):
-            for part in ("kubelet", "runtime") if moment else ():
-                there = getattr(moment, part)
-                if there not in (UP, getattr(last, part, UP)):
-                    message = f"the {part} of node {node} does not run: {there}"
-                    yield _finding("error", f"{part}-down", message, f"node {node}", _place(experiment, number))
+            for part, why in moment.down(last) if moment else ():
+                message = f"the {part} of node {node} does not run: {why}"
+                yield _finding("error", f"{part}-down", message, f"node {node}", _place(experiment, number))
             for note in moment.notes if moment else ():
                 message = f"node {node}: {note}"
                 yield _finding("note", "node-says", message, f"node {node}", _place(experiment, number))

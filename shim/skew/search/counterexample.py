@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from shim.skew.experiments.experiment import Delete, Deploy, Expectation, Experiment, Step, Which, matching
+from shim.skew.experiments.judge import at as moment_at
 from shim.skew.experiments.play import play
 from shim.skew.search.standing import ID_OR_TIME
 
@@ -79,8 +80,7 @@ def _expected(surprise: Surprise, story: Story) -> Iterator[tuple[int, Expectati
     """Yield what says a surprise, each with the number of its step: the surprise itself, and what was before."""
     last = len(story) - 1
     if surprise.seen is None:
-        moment = story[last]
-        words = _words(getattr(moment, surprise.component))
+        words = _words(moment_at(story, last).component(surprise.component))
         of_kubelet = surprise.component == "kubelet"
         yield (
             last,

@@ -14,7 +14,7 @@ import msgspec
 from runtimes.errors import BadInput
 from runtimes.verdict import filter_of
 from shim.skew.compare import less_confined
-from shim.skew.experiments.moment import UP, Moment, Seen
+from shim.skew.experiments.moment import COMPONENTS, UP, Moment, Seen
 from shim.skew.experiments.story import differing, titled
 from shim.skew.posture import Posture
 from shim.skew.search.witness import gained
@@ -148,9 +148,9 @@ def _rollback_exact(first: Moment, _last: Last, now: Moment) -> Iterator[Surpris
 
 
 def _always_starts(_first: Moment, last: Last, now: Moment) -> Iterator[Surprise]:
-    for part in ("kubelet", "runtime"):
-        if getattr(now, part) != UP:
-            yield Surprise(says=f"the {part} does not run: {getattr(now, part)}", component=part)
+    for part in COMPONENTS:
+        if now.component(part) != UP:
+            yield Surprise(says=f"the {part} does not run: {now.component(part)}", component=part)
     for seen in now.seen:
         before = last.get(seen.key)
         if before is not None and seen.posture.kind == "refused":
