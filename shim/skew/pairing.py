@@ -11,16 +11,33 @@ from typing import TYPE_CHECKING, Any
 from runtimes.errors import Refused
 from runtimes.model import find
 from shim.kubelet.handshake import Call, Fault, handshake
+from shim.nodefile import open_node
+from shim.skew.posture import build_of
 
 if TYPE_CHECKING:
     from runtimes.persona import Persona
     from runtimes.release import Release
     from shim.kubelet.kubelet import Kubelet
+    from shim.node import Node
+    from shim.nodefile import Document
 
 EVERY = ("v1", "v1alpha2")
 _SERVED = "cri-apis"
 # The file of a socket where it is not /run/NAME/NAME.sock.
 _SOCKETS = {"cri-o": "/var/run/crio/crio.sock"}
+
+
+def started(document: Document) -> tuple[Node | None, Refused | None]:
+    """Start a node: None for one of which a component does not start; and why it starts no pod, None where it does.
+
+    Raises `BadInput` where the document cannot be right, whatever the releases.
+    """
+    try:
+        node = open_node(document)
+    except Refused as fault:
+        return None, fault
+    entry = node.default
+    return node, refusal(node.kubelet, entry.runtime.persona, build_of(node, entry).family)
 
 
 def apis(family: str, release: Release) -> tuple[str, ...]:

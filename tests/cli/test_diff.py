@@ -110,6 +110,20 @@ def test_a_node_that_does_not_start_makes_no_container(capsys: pytest.CaptureFix
     assert "  as before: refused: the runtime does not start" in lines
 
 
+def test_a_kubelet_that_cannot_talk_to_its_runtime_makes_no_container(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Kubernetes 1.26 release note: no CRI v1alpha2 any more, and containerd has had v1 from 1.6 on."""
+    files = []
+    for version in ("1.25.16", "1.26.15"):
+        files.append(tmp_path / f"{version}.yaml")
+        files[-1].write_text(f"kubelet: {{version: {version}}}\nruntime: {{name: containerd, version: 1.5.18}}\n")
+    code, lines, _ = run(capsys, *map(str, files))
+    assert code == 3
+    assert "Of 4 containers: 4 would fail to start." in lines
+    assert "  Unconfined -> refused: the kubelet does not start" in lines
+
+
 def test_a_handler_that_only_one_node_has_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with_one, without = tmp_path / "with.yaml", tmp_path / "without.yaml"
     with_one.write_text("runtime: {name: containerd}\nhandlers: {gold: {name: cri-o}}\n")

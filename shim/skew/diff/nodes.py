@@ -12,9 +12,9 @@ from shim.answer import Error, answer_pod
 from shim.kubelet import manifest
 from shim.kubelet.pod import Origin
 from shim.nodefile import changes as setting_changes
-from shim.nodefile import open_node
 from shim.report.model import Cell, Detail, Finding, Level, Report, Row, Status
 from shim.report.words import counted
+from shim.skew import pairing
 from shim.skew.compare import Change, compare, lines, status_of
 from shim.skew.posture import Posture, build_of, posture, refused
 
@@ -121,7 +121,8 @@ def diff_nodes(
 ) -> NodeDifference:
     """Compare two nodes: what was set, and what becomes of pods (None for four that are made up).
 
-    A node of which a component refuses to start makes no container. Raises `BadInput` where a document is wrong.
+    A node of which a component refuses to start, or whose kubelet cannot talk to its runtime, makes no container.
+    Raises `BadInput` where a document is wrong.
     """
     one, other = _Side(before, handler), _Side(after, handler)
     tried = manifest.pods(_PROBES, "probes") if pods is None else pods
@@ -141,15 +142,14 @@ class _Side:
         nobody = Error("kubelet", "", "", "it is not there")
         self.missing = Posture(kind="refused", of="no such container", error=nobody)
         self.opened: tuple[Node, Entry] | None = None
-        try:
-            node = open_node(document)
-        except Refused as refusal:
+        node, refusal = pairing.started(document)
+        if refusal is not None:
             self.missing = refused(refusal, f"the {refusal.where} does not start")
-            return
-        try:
-            self.opened = node, node.entry(handler)
-        except Refused as refusal:
-            self.missing = refused(refusal, f"no handler {handler}")
+        elif node is not None:
+            try:
+                self.opened = node, node.entry(handler)
+            except Refused as unknown:
+                self.missing = refused(unknown, f"no handler {handler}")
 
     def postures(self, pod: Pod) -> dict[str, Posture]:
         """Return what each container of a pod gets, and its sandbox (""); nothing where the node makes none."""

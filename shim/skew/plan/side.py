@@ -1,6 +1,6 @@
 """One side of an upgrade: a node as it is or will be, whether it starts and its parts can talk, and what pods get.
 
-Every answer is the engine's: `open_node` starts the node, the kubelet's own handshake tries the runtime
+Every answer is the engine's: a node is started and its kubelet's own handshake tries the runtime
 (`shim.skew.pairing`), `answer_pod` takes a pod through both.
 """
 
@@ -12,7 +12,6 @@ import msgspec
 
 from runtimes.errors import Refused
 from shim.answer import NO_SANDBOX, answer_pod
-from shim.nodefile import open_node
 from shim.skew import pairing
 from shim.skew.posture import Build, Posture, build_of, localhost_file, posture, refused
 
@@ -80,13 +79,7 @@ class Side(msgspec.Struct, frozen=True):
 
 def open_side(document: Document) -> Side:
     """Start a node. Raises `BadInput` where its document cannot be right, whatever the releases."""
-    try:
-        node = open_node(document)
-    except Refused as refusal:
-        return Side(document, None, refusal)
-    entry = node.default
-    apart = pairing.refusal(node.kubelet, entry.runtime.persona, build_of(node, entry).family)
-    return Side(document, node, apart)
+    return Side(document, *pairing.started(document))
 
 
 def mixed(before: Document, after: Document) -> tuple[Document, Document]:
