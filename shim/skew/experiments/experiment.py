@@ -171,6 +171,10 @@ class Which(msgspec.Struct, frozen=True, kw_only=True):
         return "; ".join(f"{name} {words}" for name, words in said.items() if words) or "every container"
 
 
+# The expectations that are a single value each.
+CHECKS = ("profile", "digest", "state", "message", "unchanged", "because", "kubelet", "runtime")
+
+
 class Expectation(msgspec.Struct, frozen=True, kw_only=True):
     """What is expected of the containers that match. None and () stand for what is not."""
 

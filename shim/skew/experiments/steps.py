@@ -14,6 +14,7 @@ from shim.nodefile import reading
 from shim.skew.calls import call
 from shim.skew.experiments.actions import VERBS, action, names_of, startable, written
 from shim.skew.experiments.experiment import (
+    CHECKS,
     Delete,
     Deploy,
     Expectation,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from shim.skew.experiments.places import Places
 
 _STARTING = (Upgrade, Restart, Reload, Reboot)  # what has a component read what is written down
-_CHECKS = ("profile", "digest", "state", "message", "unchanged", "because", "kubelet", "runtime")
 
 
 class Steps:
@@ -164,10 +164,10 @@ class Steps:
 
 def _expectation(said: dict[str, Any], places: Places, field: str) -> Expectation:
     which = Which(**{name: names_of(said.get(name)) for name in Which.__struct_fields__})
-    checks = {name: said[name] for name in _CHECKS if said.get(name) is not None}
+    checks = {name: said[name] for name in CHECKS if said.get(name) is not None}
     more = {name: names_of(said.get(name)) for name in ("capabilities", "allows", "denies")}
     if not checks and not any(more.values()):
-        raise BadInput("expects nothing", right=f"one of {', '.join((*_CHECKS, *more))}")
+        raise BadInput("expects nothing", right=f"one of {', '.join((*CHECKS, *more))}")
     for name in more["capabilities"]:
         capabilities([name.removeprefix("!")])
     return Expectation(

@@ -10,6 +10,7 @@ from typing import Any
 from shim import nodefile
 from shim.nodefile.document import OWN_FILE
 from shim.skew.experiments.experiment import (
+    CHECKS,
     Action,
     Configure,
     Delete,
@@ -159,7 +160,7 @@ def _setting(value: str) -> Any:
 
 def _expected(expected: Expectation) -> dict[str, Any]:
     said: dict[str, Any] = _which(expected.which)
-    for name in ("profile", "digest", "state", "message", "unchanged", "because", "kubelet", "runtime"):
+    for name in CHECKS:
         if getattr(expected, name) is not None:
             said[name] = getattr(expected, name)
     if expected.capabilities:
