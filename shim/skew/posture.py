@@ -58,6 +58,11 @@ class Posture(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
 
     @property
+    def exists(self) -> bool:
+        """Whether there is a container that has it: it was not refused, and it has been made."""
+        return self.kind not in ("refused", "none")
+
+    @property
     def digest(self) -> str:
         """The section's sha256, "" where there is no filter."""
         return digest(self.section)
@@ -132,11 +137,15 @@ def localhost_file(cri: Cri) -> str:
     return cri.seccomp_profile_path.removeprefix(_LOCALHOST) if _LOCALHOST in cri.seccomp_profile_path else ""
 
 
+def default_of(build: Build, capabilities: tuple[str, ...]) -> dict[str, Any] | None:
+    """Return what RuntimeDefault gives a container with a bounding set. Raises `BadInput` for an unknown family."""
+    return builtin_profile(find(build.family), build.release, build.host, add=capabilities, drop=("ALL",)).section
+
+
 @functools.lru_cache(maxsize=4096)
 def _default(build: Build, capabilities: tuple[str, ...]) -> str:
     """Return the digest of what RuntimeDefault gives a container with a bounding set, "" where that is no filter."""
     try:
-        model = find(build.family)
-        return digest(builtin_profile(model, build.release, build.host, add=capabilities, drop=("ALL",)).section)
+        return digest(default_of(build, capabilities))
     except BadInput:
         return ""

@@ -203,9 +203,9 @@ class SeccompCheck:
 
     def _require_made(self) -> None:
         __tracebackhide__ = True
-        kind = self._subject.posture.kind
-        if kind in ("refused", "none"):
-            self._fail("was refused" if kind == "refused" else "has not been made yet")
+        posture = self._subject.posture
+        if not posture.exists:
+            self._fail("was refused" if posture.kind == "refused" else "has not been made yet")
 
     def _fail(self, what: str, more: Iterable[tuple[str, Iterable[str]]] = ()) -> NoReturn:
         __tracebackhide__ = True

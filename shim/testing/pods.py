@@ -75,7 +75,7 @@ class CriContainer(Confined):
 
     def __init__(self, behind: Behind, seen: Seen) -> None:
         title = f"container {seen.container} of pod {seen.pod}"
-        said = behind.inspect("ContainerStatus", container_id=seen.id) if _is_there(seen) else None
+        said = behind.inspect("ContainerStatus", container_id=seen.id) if seen.posture.exists else None
         super().__init__(behind, seen.id, title, seen.posture, said)
         self.name, self.kind, self.pod = seen.container, seen.kind, seen.pod
         self._seen = seen
@@ -83,7 +83,7 @@ class CriContainer(Confined):
     @property
     def state(self) -> str:
         """What it is now: "created", "running", "exited", "removed"; if it was refused, why, in a kubelet's word."""
-        if not _is_there(self._seen):
+        if not self._seen.posture.exists:
             return self._seen.state
         found = self.behind.ask("ListContainers", filter={"id": self.id}).containers
         return _STATES[found[0].state] if found else "removed"
@@ -189,7 +189,3 @@ class CriPod:
     def delete(self) -> None:
         """Take it off the node."""
         self._behind.delete(self._workload)
-
-
-def _is_there(seen: Seen) -> bool:
-    return seen.posture.kind not in ("refused", "none")

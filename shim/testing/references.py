@@ -13,8 +13,7 @@ from runtimes.errors import BadInput
 from runtimes.host import Host
 from runtimes.model import find, known
 from shim.answer import digest
-from shim.builtin import builtin_profile
-from shim.skew.posture import Build, Posture
+from shim.skew.posture import Build, Posture, default_of
 from shim.testing.choosing import HOST
 from shim.testing.inspected import Inspected, inspected
 from shim.testing.pods import Confined
@@ -95,9 +94,8 @@ def reference(given: Any, to: Subject) -> Reference:
 
 def _default(build: Build, to: Subject) -> Reference:
     """Return what RuntimeDefault means in a release for a container with the capabilities of this one."""
-    capabilities = to.posture.capabilities
-    made = builtin_profile(find(build.family), build.release, build.host, add=capabilities, drop=("ALL",))
-    return Reference(f"RuntimeDefault of {build}", digest(made.section), made.section)
+    section = default_of(build, to.posture.capabilities)
+    return Reference(f"RuntimeDefault of {build}", digest(section), section)
 
 
 def _where(said: Inspected) -> str:

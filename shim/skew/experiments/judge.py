@@ -154,7 +154,7 @@ def _capabilities(expected: Expectation, seen: Seen, _before: Seen | None) -> st
 def _calls(expected: Expectation, seen: Seen, _before: Seen | None) -> str:
     if not (expected.allows or expected.denies):
         return ""
-    if seen.posture.kind in ("refused", "none"):
+    if not seen.posture.exists:
         return f"it is not there: {seen.posture.title}"
     section = filter_of(seen.posture.section)
 

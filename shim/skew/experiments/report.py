@@ -83,7 +83,7 @@ class _Table:
         changes = differing(old, seen.posture)
         status: Status = "plain" if old is None or old.kind == "none" else status_of(changes)
         label = seen.posture.title if seen.state == RUNNING else seen.state
-        if seen.posture.kind in ("refused", "none"):
+        if not seen.posture.exists:
             status = "refused" if seen.posture.kind == "refused" else "absent"
         elif old is not None and old.kind == "refused":
             status = "changed"

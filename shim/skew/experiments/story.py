@@ -72,7 +72,7 @@ def happenings(stories: Mapping[str, Story]) -> Iterator[Happening]:
 
 def differing(before: Posture | None, after: Posture) -> tuple[Change, ...]:
     """Return what differs between two postures that have a section, or none for good."""
-    if before is None or {before.kind, after.kind} & {"refused", "none"}:
+    if before is None or not (before.exists and after.exists):
         return ()
     return compare(before.section, after.section)
 
@@ -84,7 +84,7 @@ def titled(posture: Posture) -> str:
 
 def _happened(number: int, before: Seen | None, seen: Seen) -> Iterator[Happening]:
     old = before.posture if before else None
-    there = old is not None and old.kind not in ("none", "refused")
+    there = old is not None and old.exists
     if seen.posture.kind == "refused":
         if old is None or old.kind != "refused" or titled(old) != titled(seen.posture):
             yield Happening(step=number, what="fails", seen=seen, before=old, then=seen.posture)

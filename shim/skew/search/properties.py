@@ -69,7 +69,7 @@ def named(names: Iterable[str], calls: tuple[Call, ...] = ()) -> tuple[Property,
 
 def remembered(last: Last, moment: Moment) -> Last:
     """Return what every container had last, when a moment has passed."""
-    return {**last, **{seen.key: seen for seen in moment.seen if _is_there(seen.posture)}}
+    return {**last, **{seen.key: seen for seen in moment.seen if seen.posture.exists}}
 
 
 def surprise(one: Property, story: Story) -> tuple[int, tuple[Surprise, ...]] | None:
@@ -118,7 +118,7 @@ def _others(last: Last, now: Moment) -> Iterator[tuple[Seen, Posture]]:
     """Yield every container that has something, with what it, or the one before it, had."""
     for seen in now.seen:
         before = last.get(seen.key)
-        if before is not None and _is_there(seen.posture) and before.posture is not seen.posture:
+        if before is not None and seen.posture.exists and before.posture is not seen.posture:
             yield seen, before.posture
 
 
@@ -137,7 +137,7 @@ def _rollback_exact(first: Moment, _last: Last, now: Moment) -> Iterator[Surpris
     began = first.by_key()
     for seen in now.seen:
         before = began.get(seen.key)
-        if before is None or not _is_there(before.posture) or seen.posture.kind == "none":
+        if before is None or not before.posture.exists or seen.posture.kind == "none":
             continue
         if (seen.posture.kind, seen.posture.digest) != (before.posture.kind, before.posture.digest):
             says = (
@@ -171,11 +171,6 @@ def _never_unconfined(_first: Moment, last: Last, now: Moment) -> Iterator[Surpr
             before = last.get(seen.key)
             says = f"{seen.title} runs without a filter"
             yield Surprise(says=says, seen=seen, before=before.posture if before else None)
-
-
-def _is_there(posture: Posture) -> bool:
-    """Whether it is what a container was made with."""
-    return posture.kind not in ("refused", "none")
 
 
 _CONFINED = Property(
