@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
-from shim.cli.outputs import Output, outputs
+from shim.cli.outputs import Output, interrupted, outputs
 from shim.cli.spreading import spreads
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from shim.skew.matrix.lab import Piece
     from shim.skew.matrix.manifests import Manifests
     from shim.skew.matrix.matrix import Matrix
-
-_INTERRUPTED = 130
 
 Format = Literal["text", "jsonl", "csv"]
 Thing = TypeVar("Thing")
@@ -143,8 +141,7 @@ class _Run:
             self._deliver("".join(lines).removesuffix("\n"), details=wants_files or self.output.prints != "text")
         if not self.interrupted:
             return 0
-        click.echo(f"crishim matrix: interrupted: {self.gathering.missing()}", err=True)
-        return _INTERRUPTED
+        return interrupted("matrix", self.gathering.missing())
 
     def _told(
         self, format_: Format, jobs: int, dask: str, *, streams: bool

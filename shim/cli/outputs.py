@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     P = ParamSpec("P")
 
+INTERRUPTED = 130
 Printed = Literal["text", "json", "markdown"]
 
 
@@ -46,6 +47,12 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
         click.echo(text() if self.prints == "text" else _made(self.prints, report), nl=self.prints == "text")
         if faults:
             raise faults[0]
+
+
+def interrupted(verb: str, what: str) -> int:
+    """Say on standard error what a report lacks that was cut short, and return the exit code of Ctrl-C."""
+    click.echo(f"crishim {verb}: interrupted: {what}", err=True)
+    return INTERRUPTED
 
 
 def outputs(function: Callable[P, Any]) -> Callable[P, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shim.cli.outputs import outputs
+from shim.cli.outputs import interrupted, outputs
 from shim.cli.spreading import spreads
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shim.skew.plan.plan import Decided, Upgrade
     from shim.skew.plan.tally import Part, Tally
 
-_NOTHING, _CHANGES, _BREAKS, _INTERRUPTED = 0, 3, 4, 130
+_NOTHING, _CHANGES, _BREAKS = 0, 3, 4
 
 
 @click.command("plan")
@@ -63,15 +63,14 @@ def command(
     upgrades = begin(inventory)
     tally, unread = _read(inventory, files, jobs, dask)
     decided, undecided = _decide(inventory, upgrades, tally, jobs)
-    interrupted = "; ".join(each for each in (unread, undecided) if each)
+    missing = "; ".join(each for each in (unread, undecided) if each)
     plan = Plan(upgrades)
     for workload in workloads(tally, decided):
         plan.take(workload)
-    report = plan.report(tally.unnamed, interrupted)
+    report = plan.report(tally.unnamed, missing)
     output.deliver(report, lambda: plan_text.text(plan, report, tally.pods, Terminal()))
-    if interrupted:
-        click.echo(f"crishim plan: interrupted: {interrupted}", err=True)
-        return _INTERRUPTED
+    if missing:
+        return interrupted("plan", missing)
     if plan.worst == "breaks" or any(each.after.refusal is not None for each in upgrades):
         return _BREAKS
     return _NOTHING if plan.worst == "same" else _CHANGES

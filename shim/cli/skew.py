@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shim.cli.outputs import Output, outputs
+from shim.cli.outputs import INTERRUPTED, Output, interrupted, outputs
 from shim.cli.skew_search import search
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
     from shim.skew.experiments.report import report
 
     experiment = load(file)
-    stories, interrupted, code = _played(experiment, _paths(sockets, experiment))
+    stories, missing, code = _played(experiment, _paths(sockets, experiment))
     verdicts = judge(experiment, stories)
-    made = report(experiment, stories, verdicts, interrupted)
+    made = report(experiment, stories, verdicts, missing)
     output.deliver(made, lambda: told(experiment, stories, made, everything=everything))
-    if interrupted:
-        click.echo(f"interrupted: {interrupted}", err=True)
+    if missing:
+        interrupted("skew run", missing)
         return code
     return int(any(verdict.found for verdict in verdicts))
 
@@ -82,7 +82,7 @@ def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dic
     from shim.skew.experiments.play import play
 
     stories: dict[str, Story] = {}
-    why, code = "", 130
+    why, code = "", INTERRUPTED
     try:
         stories.update(play(experiment, sockets))  # one after the other: what was finished stays
     except KeyboardInterrupt:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from shim.cli.outputs import Output, checked, outputs, write
+from shim.cli.outputs import Output, checked, interrupted, outputs, write
 from shim.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -57,16 +57,15 @@ def search(
 
     properties = named(names, tuple(call(text) for text in calls))
     experiment = load(file, in_any_order=True)
-    searches, interrupted = _searched(experiment, properties, depth, states)
-    made = report(experiment, properties, searches, interrupted)
+    searches, missing = _searched(experiment, properties, depth, states)
+    made = report(experiment, properties, searches, missing)
     found = shortest(searches)
     if found is None:
         output.deliver(made, lambda: "\n".join(made.summary))
     else:
         _deliver(experiment, found, made, target, output)
-    if interrupted:
-        click.echo(f"interrupted: {interrupted}", err=True)
-        return 130
+    if missing:
+        return interrupted("skew search", missing)
     return int(found is not None)
 
 

@@ -184,4 +184,4 @@ def test_what_was_found_before_ctrl_c_is_delivered(
     report = json.loads(printed.out)
     assert "never-less-confined does not hold on node-1: 4 steps lead there" in " ".join(report["summary"])
     assert report["interrupted"] == "node node-2 was not searched to the end"
-    assert printed.err.splitlines()[-1] == "interrupted: node node-2 was not searched to the end"
+    assert printed.err.splitlines()[-1] == "crishim skew search: interrupted: node node-2 was not searched to the end"

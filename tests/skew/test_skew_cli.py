@@ -166,7 +166,7 @@ def test_1_where_a_server_dies_and_what_was_finished_is_told(
     assert "  n1: kubelet 1.30.14, containerd 1.7.24\n    shop/web starts with Unconfined\n" in out
     assert "n2" not in out
     assert out.endswith("1 node, 1 step; 1 expectation: all held\n")
-    assert err.startswith("interrupted: node n2 was not played to its end: node n2: ")
+    assert err.startswith("crishim skew run: interrupted: node n2 was not played to its end: node n2: ")
 
 
 def test_1_where_the_only_server_dies(
@@ -207,7 +207,7 @@ def test_130_after_ctrl_c_and_what_was_finished_is_told(file: Path) -> None:
     assert process.returncode == 130
     assert "  n1: kubelet 1.30.14, containerd 1.7.24\n" in out
     assert "n2" not in out
-    assert err == "interrupted: node n2 was not played to its end\n"
+    assert err == "crishim skew run: interrupted: node n2 was not played to its end\n"
     assert ET.fromstring(report.read_text()).get("tests")  # noqa: S314  we wrote it
 
 
@@ -228,7 +228,7 @@ def test_130_in_the_middle_and_the_server_is_given_back(
         assert not client("ListPodSandbox").items
         admin.channel.close()
         client.channel.close()
-    assert capsys.readouterr().err == "interrupted: node n1 was not played to its end\n"
+    assert capsys.readouterr().err == "crishim skew run: interrupted: node n1 was not played to its end\n"
 
 
 # What is printed
