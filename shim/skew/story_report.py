@@ -45,10 +45,15 @@ def report(
 
 def summary(experiment: Experiment, stories: Mapping[str, Story], verdicts: tuple[Verdict, ...]) -> str:
     """Say in a line how much was played, and what came of it."""
+    if not stories:
+        return "no node was played to its end"
+    nodes = counted(len(experiment.nodes), "node")
+    if len(stories) < len(experiment.nodes):
+        nodes = f"{len(stories)} of {nodes}"
     failed = sum(bool(verdict.found) for verdict in verdicts)
     outcome = f"{failed} failed" if failed else "all held"
-    counts = (counted(len(stories), "node"), counted(len(experiment.steps), "step"))
-    return f"{', '.join(counts)}; {counted(len(verdicts), 'expectation')}: {outcome}"
+    steps = counted(len(experiment.steps), "step")
+    return f"{nodes}, {steps}; {counted(len(verdicts), 'expectation')}: {outcome}"
 
 
 def counted(number: int, thing: str) -> str:
