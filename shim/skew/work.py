@@ -7,6 +7,7 @@ one.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import os
@@ -28,7 +29,7 @@ Result = TypeVar("Result")
 
 _UNDER_WAY = 3  # items for each process: one being worked on, and what keeps it from waiting for the next
 _FEWEST_UNDER_WAY = 16  # of a cluster, which may grow meanwhile
-_CONNECT = "10s"  # to wait for a scheduler
+_SECONDS = 10  # to wait for a scheduler
 
 
 def spread(
@@ -139,13 +140,8 @@ def _over_dask(task: Callable[[Item], Result], items: Iterable[Item], address: s
         import distributed.comm.core  # noqa: PLC0415  an extra, and slow to import
     except ImportError:
         raise BadInput("Dask is not installed", where="--dask", right="pip install 'crishim[dask]'") from None
-    try:
-        client: Any = distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT, set_as_default=False
-        )
-    except (OSError, ValueError) as fault:
-        what, right = f"no Dask scheduler answers at {address}: {fault}", "the address that it prints when it starts"
-        raise BadInput(what, where="--dask", right=right) from None
+    _require_answer(address)
+    client: Any = distributed.Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     with client:
         _require_same_release(client)
         at_most = max(_FEWEST_UNDER_WAY, _UNDER_WAY * sum(client.nthreads().values()))
@@ -155,6 +151,25 @@ def _over_dask(task: Callable[[Item], Result], items: Iterable[Item], address: s
             raise CapacityExceeded(f"the Dask workers that had one piece of work were killed: {fault}") from None
         except (CancelledError, distributed.comm.core.CommClosedError):
             raise CapacityExceeded(f"the connection to the Dask scheduler at {address} was lost") from None
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nobody answers: a client that comes to nothing would wait, and leave a traceback."""
+    import distributed.comm.core  # noqa: PLC0415
+
+    async def knock() -> None:
+        security: Any = distributed.Security()  # type: ignore[no-untyped-call]
+        means = security.get_connection_args("client")
+        line: Any = await distributed.comm.core.connect(  # type: ignore[no-untyped-call]
+            address, timeout=_SECONDS, **means
+        )
+        line.abort()
+
+    try:
+        asyncio.run(knock())
+    except Exception as fault:  # noqa: BLE001  each kind of address has errors of its own
+        what, right = f"no Dask scheduler answers at {address}: {fault}", "the address that it prints when it starts"
+        raise BadInput(what, where="--dask", right=right) from None
 
 
 def _require_same_release(client: Any) -> None:

@@ -13,6 +13,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -238,7 +239,7 @@ def test_130_in_the_middle_and_the_server_is_given_back(
 @pytest.fixture
 def as_in_a_program() -> Iterator[None]:
     """Signals do what they do where nobody has asked for anything else."""
-    handlers = {
+    handlers: dict[signal.Signals, Any] = {
         signal.SIGINT: signal.default_int_handler,
         signal.SIGTERM: signal.SIG_DFL,
         signal.SIGHUP: signal.SIG_DFL,

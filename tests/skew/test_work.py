@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -134,10 +135,14 @@ def test_a_worker_of_a_cluster_that_is_killed_is_told_and_not_waited_for() -> No
         list(spread(die, range(2), dask=made.scheduler_address))
 
 
-def test_a_cluster_that_does_not_answer_is_bad_input() -> None:
-    pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
-    with pytest.raises(BadInput, match=r"--dask: no Dask scheduler answers at nonsense://"):
-        list(spread(square, range(2), dask="nonsense://127.0.0.1:1"))
+@pytest.mark.parametrize(
+    "address", ["nonsense://127.0.0.1:1", "localhost", "127.0.0.1:port", "tcp://", ":::", "tls://127.0.0.1:1"]
+)
+def test_a_cluster_that_does_not_answer_is_bad_input(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
+    monkeypatch.setattr(distributed, "Client", None)  # one that comes to nothing waits 20 s, and leaves a traceback
+    with pytest.raises(BadInput, match=rf"^--dask: no Dask scheduler answers at {re.escape(address)}: "):
+        list(spread(square, range(2), dask=address))
 
 
 def test_workers_of_another_release_are_refused(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
