@@ -32,6 +32,7 @@ _WRONG_USE, _FAILED, _INTERRUPTED, _BROKEN_PIPE = 2, 1, 130, 141
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    _open_what_is_closed()
     words = sys.argv[1:] if arguments is None else arguments
     verb = words[0] if words else "--help"
     if verb in VERBS:
@@ -46,6 +47,15 @@ def main(arguments: list[str] | None = None) -> int:
     right = f"did you mean {close[0]}?" if close else "one of " + ", ".join(VERBS)
     sys.stderr.write(f"crishim: there is no verb {verb!r} ({right})\n")
     return _WRONG_USE
+
+
+def _open_what_is_closed() -> None:
+    """Give a program that was started without one of its standard streams an empty one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            import os
+
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123  as long as the program
 
 
 def _help() -> str:
