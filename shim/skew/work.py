@@ -29,6 +29,7 @@ Result = TypeVar("Result")
 
 _UNDER_WAY = 3  # items for each process: one being worked on, and what keeps it from waiting for the next
 _FEWEST_UNDER_WAY = 16  # of a cluster, which may grow meanwhile
+_BLINK = 0.1  # seconds from one look at whether the parent lives to the next
 _SECONDS = 10  # to wait for a scheduler
 
 
@@ -94,7 +95,7 @@ def _over_processes(task: Callable[[Item], Result], items: Iterable[Item], jobs:
 
     def submit(item: Item) -> _Future:
         with uninterrupted():
-            return executor.submit(task, item)
+            return executor.submit(_interruptibly, task, item)
 
     try:
         yield from _in_order(submit, items, jobs * _UNDER_WAY)
@@ -111,14 +112,31 @@ def _over_processes(task: Callable[[Item], Result], items: Iterable[Item], jobs:
         theirs.close()
 
 
+# In a process: held except while it works on an item. If it ended in the middle of reading one, or of writing what came
+# of it, the parent would wait for the rest without end.
+_between_items = threading.Lock()
+
+
+def _interruptibly(task: Callable[[Item], Result], item: Item) -> Result:
+    _between_items.release()
+    try:
+        return task(item)
+    finally:
+        _between_items.acquire()
+
+
 def _live_with(lifeline: Connection) -> None:
     """In a process: end when the other end of a pipe is closed, as it also is where the parent is killed."""
+    parent = multiprocessing.parent_process()
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             lifeline.poll(None)
+        while parent is not None and parent.is_alive() and not _between_items.acquire(timeout=_BLINK):
+            pass
         os._exit(1)
 
+    _between_items.acquire()
     threading.Thread(target=wait, daemon=True).start()
 
 
