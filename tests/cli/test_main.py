@@ -24,7 +24,7 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert all(verb in shown and line in shown for verb, (_, line) in VERBS.items())
-    assert max(len(line) for line in shown.splitlines()) <= 100
+    assert max(len(line) for line in shown.splitlines()) <= 80
 
 
 def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
