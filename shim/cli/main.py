@@ -11,13 +11,13 @@ VERSION = "0.1.0"
 
 VERBS = {
     "explain": ("shim.cli.explain", "say which seccomp section the containers of a pod would get, and why"),
-    "diff": ("shim.cli.diff", "say what a container gains and loses between two releases, or two nodes"),
+    "diff": ("shim.cli.diff", "say what a container gains and loses between two releases or nodes"),
     "matrix": ("shim.cli.matrix", "say what pods would get under many kubelets, runtimes and settings"),
     "plan": ("shim.cli.plan", "say what an upgrade of a cluster's nodes does to the pods on them"),
     "skew": ("shim.cli.skew", "rehearse upgrades, flags and restarts: who changes, when, and why"),
     "serve": ("shim.cli.serve", "serve the CRI on a unix socket, as a node would"),
     "node": ("shim.cli.node", "show or change the node of a running server"),
-    "kubelet": ("shim.cli.kubelet", "run the pods of a directory against a runtime, as the node's kubelet would"),
+    "kubelet": ("shim.cli.kubelet", "run the pods of a directory on a runtime, as a node's kubelet would"),
     "facts": ("shim.cli.facts", "say what changed between two releases of a component"),
     "profile": ("shim.cli.profile", "print the built-in profile of a release, or its audit variant"),
     "releases": ("shim.cli.releases", "list the known releases of a component"),
@@ -32,6 +32,7 @@ _WRONG_USE, _FAILED, _INTERRUPTED, _BROKEN_PIPE = 2, 1, 130, 141
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command line and return its exit code."""
+    _open_what_is_closed()
     words = sys.argv[1:] if arguments is None else arguments
     verb = words[0] if words else "--help"
     if verb in VERBS:
@@ -48,10 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
     return _WRONG_USE
 
 
+def _open_what_is_closed() -> None:
+    """Give a program that was started without one of its standard streams an empty one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            import os
+
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123  as long as the program
+
+
 def _help() -> str:
     verbs = "\n".join(f"  {verb:<10}{line}" for verb, (_module, line) in VERBS.items())
     return (
-        "Which linux.seccomp section would this container get, from this kubelet and this runtime, and why?\n\n"
+        "Which linux.seccomp section would this container get, from this kubelet and this\n"
+        "runtime, and why?\n\n"
         f"usage: crishim VERB [OPTIONS]\n\n{verbs}\n\n"
         "  crishim VERB --help   the options of a verb\n"
         "  crishim --version     the version of this program\n"

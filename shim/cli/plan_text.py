@@ -35,7 +35,7 @@ _MARGIN = 13
 def text(plan: Plan, report: Report, pods: int, terminal: Terminal) -> str:
     """Return the plan in lines."""
     lines = [terminal.style(line, "bold") for each in plan.upgrades for line in terminal.wrapped(way(each), 0)]
-    lines += [f"{told(plan.counts)} ({counted(pods, 'pod')})"]
+    lines += terminal.wrapped(f"{told(plan.counts)} ({counted(pods, 'pod')})", 0)
     for verdict, head, colour in _HEADS:
         happenings = plan.of(verdict)
         if happenings:

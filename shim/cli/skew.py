@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,8 @@ from shim.cli.outputs import INTERRUPTED, Output, interrupted, outputs
 from shim.cli.skew_search import search
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from shim.skew.experiments.experiment import Experiment
     from shim.skew.experiments.play import Story
 
@@ -44,7 +47,7 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
     and gets its node back.
 
     Exit code: 0 where every expectation held, 1 where one did not or a server went away, 2 where the file is wrong, 130
-    when interrupted. What was finished until then is told.
+    when interrupted (Ctrl-C, SIGTERM). Nodes that were finished until then are told of.
     """
     from shim.cli.skew_text import told
     from shim.skew.experiments.file import load
@@ -84,7 +87,8 @@ def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dic
     stories: dict[str, Story] = {}
     why, code = "", INTERRUPTED
     try:
-        stories.update(play(experiment, sockets))  # one after the other: what was finished stays
+        with _interrupted_by_sigterm():  # or a server would not get its node back
+            stories.update(play(experiment, sockets))  # one after the other: what was finished stays
     except KeyboardInterrupt:
         pass
     except BadInput:
@@ -97,6 +101,24 @@ def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dic
         return stories, "", 0
     missing = [name for name in experiment.nodes if name not in stories]
     return stories, f"node {', '.join(missing)} was not played to its end{why}", code
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM, and a terminal that is closed, for Ctrl-C."""
+    import signal
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for number in numbers:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _paths(sockets: tuple[str, ...], experiment: Experiment) -> dict[str, str] | None:

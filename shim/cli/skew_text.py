@@ -55,7 +55,9 @@ class _Teller:
             yield from self.terminal.wrapped(sentence, 0)
 
     def steps(self) -> Iterator[list[str]]:
-        """Tell of the beginning and of each step."""
+        """Tell of the beginning and of each step, if anybody has lived through them."""
+        if not self.stories:
+            return
         names = (BEGIN, *(f"{number} {step.name}" for number, step in enumerate(self.experiment.steps, 1)))
         for number, name in enumerate(names):
             head = [self.terminal.style(line, "bold") for line in self.terminal.wrapped(name, 0)]

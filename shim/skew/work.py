@@ -7,6 +7,7 @@ one.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import multiprocessing
 import os
@@ -28,7 +29,8 @@ Result = TypeVar("Result")
 
 _UNDER_WAY = 3  # items for each process: one being worked on, and what keeps it from waiting for the next
 _FEWEST_UNDER_WAY = 16  # of a cluster, which may grow meanwhile
-_CONNECT = "10s"  # to wait for a scheduler
+_BLINK = 0.1  # seconds from one look at whether the parent lives to the next
+_SECONDS = 10  # to wait for a scheduler
 
 
 def spread(
@@ -93,7 +95,7 @@ def _over_processes(task: Callable[[Item], Result], items: Iterable[Item], jobs:
 
     def submit(item: Item) -> _Future:
         with uninterrupted():
-            return executor.submit(task, item)
+            return executor.submit(_interruptibly, task, item)
 
     try:
         yield from _in_order(submit, items, jobs * _UNDER_WAY)
@@ -110,14 +112,31 @@ def _over_processes(task: Callable[[Item], Result], items: Iterable[Item], jobs:
         theirs.close()
 
 
+# In a process: held except while it works on an item. If it ended in the middle of reading one, or of writing what came
+# of it, the parent would wait for the rest without end.
+_between_items = threading.Lock()
+
+
+def _interruptibly(task: Callable[[Item], Result], item: Item) -> Result:
+    _between_items.release()
+    try:
+        return task(item)
+    finally:
+        _between_items.acquire()
+
+
 def _live_with(lifeline: Connection) -> None:
     """In a process: end when the other end of a pipe is closed, as it also is where the parent is killed."""
+    parent = multiprocessing.parent_process()
 
     def wait() -> None:
         with contextlib.suppress(OSError):
             lifeline.poll(None)
+        while parent is not None and parent.is_alive() and not _between_items.acquire(timeout=_BLINK):
+            pass
         os._exit(1)
 
+    _between_items.acquire()
     threading.Thread(target=wait, daemon=True).start()
 
 
@@ -139,13 +158,8 @@ def _over_dask(task: Callable[[Item], Result], items: Iterable[Item], address: s
         import distributed.comm.core  # noqa: PLC0415  an extra, and slow to import
     except ImportError:
         raise BadInput("Dask is not installed", where="--dask", right="pip install 'crishim[dask]'") from None
-    try:
-        client: Any = distributed.Client(  # type: ignore[no-untyped-call]
-            address, timeout=_CONNECT, set_as_default=False
-        )
-    except (OSError, ValueError) as fault:
-        what, right = f"no Dask scheduler answers at {address}: {fault}", "the address that it prints when it starts"
-        raise BadInput(what, where="--dask", right=right) from None
+    _require_answer(address)
+    client: Any = distributed.Client(address, timeout=_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     with client:
         _require_same_release(client)
         at_most = max(_FEWEST_UNDER_WAY, _UNDER_WAY * sum(client.nthreads().values()))
@@ -155,6 +169,25 @@ def _over_dask(task: Callable[[Item], Result], items: Iterable[Item], address: s
             raise CapacityExceeded(f"the Dask workers that had one piece of work were killed: {fault}") from None
         except (CancelledError, distributed.comm.core.CommClosedError):
             raise CapacityExceeded(f"the connection to the Dask scheduler at {address} was lost") from None
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nobody answers: a client that comes to nothing would wait, and leave a traceback."""
+    import distributed.comm.core  # noqa: PLC0415
+
+    async def knock() -> None:
+        security: Any = distributed.Security()  # type: ignore[no-untyped-call]
+        means = security.get_connection_args("client")
+        line: Any = await distributed.comm.core.connect(  # type: ignore[no-untyped-call]
+            address, timeout=_SECONDS, **means
+        )
+        line.abort()
+
+    try:
+        asyncio.run(knock())
+    except Exception as fault:  # noqa: BLE001  each kind of address has errors of its own
+        what, right = f"no Dask scheduler answers at {address}: {fault}", "the address that it prints when it starts"
+        raise BadInput(what, where="--dask", right=right) from None
 
 
 def _require_same_release(client: Any) -> None:

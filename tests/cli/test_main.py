@@ -24,7 +24,7 @@ def test_help_names_every_verb(words: list[str], capsys: pytest.CaptureFixture[s
     assert main(words) == 0
     shown = capsys.readouterr().out
     assert all(verb in shown and line in shown for verb, (_, line) in VERBS.items())
-    assert max(len(line) for line in shown.splitlines()) <= 100
+    assert max(len(line) for line in shown.splitlines()) <= 80
 
 
 def test_version_is_the_distributions(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,3 +128,31 @@ def test_output_that_cannot_be_written_is_a_sentence(words: list[str]) -> None:
         done = crishim(*words, stdout=full.fileno())
     assert done.returncode == 1
     assert done.stderr == "crishim: cannot write the output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("shut", "words", "code", "says"),
+    [
+        ("<&-", "explain -f -", 2, "standard input: there is nothing in it"),
+        ("<&-", "plan --from NODE --to NODE", 2, "standard input: there is nothing in it"),
+        (">&-", "node schema", 0, ""),
+        (">&-", "--help", 0, ""),
+        (">&-", "explain -f POD", 0, ""),
+        ("2>&-", "explan", 2, ""),
+        ("<&- >&- 2>&-", "explain -f POD", 0, ""),
+    ],
+)
+def test_standard_streams_may_be_closed(shut: str, words: str, code: int, says: str) -> None:
+    """As cron jobs and daemons have them: nothing is read, and what is written goes nowhere."""
+    examples = ROOT / "examples"
+    words = words.replace("NODE", f"{examples}/nodes/new-containerd.yaml").replace("POD", f"{examples}/pods/shop.yaml")
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" "{cli.__file__}" {words} {shut}'],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == code
+    assert done.stderr.startswith(says)
+    assert bool(done.stderr) == bool(says)

@@ -13,6 +13,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
@@ -165,7 +166,7 @@ def test_1_where_a_server_dies_and_what_was_finished_is_told(
     out, err = capsys.readouterr()
     assert "  n1: kubelet 1.30.14, containerd 1.7.24\n    shop/web starts with Unconfined\n" in out
     assert "n2" not in out
-    assert out.endswith("1 node, 1 step; 1 expectation: all held\n")
+    assert out.endswith("1 of 2 nodes, 1 step; 1 expectation: all held\n")
     assert err.startswith("crishim skew run: interrupted: node n2 was not played to its end: node n2: ")
 
 
@@ -211,12 +212,14 @@ def test_130_after_ctrl_c_and_what_was_finished_is_told(file: Path) -> None:
     assert ET.fromstring(report.read_text()).get("tests")  # noqa: S314  we wrote it
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.usefixtures("as_in_a_program")
 def test_130_in_the_middle_and_the_server_is_given_back(
-    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     def interrupt(_node: str, step: int) -> None:
         if step == 1:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
 
     whole = playing.play
     monkeypatch.setattr(playing, "play", lambda asked, sockets: whole(asked, sockets, interrupt))
@@ -228,7 +231,24 @@ def test_130_in_the_middle_and_the_server_is_given_back(
         assert not client("ListPodSandbox").items
         admin.channel.close()
         client.channel.close()
-    assert capsys.readouterr().err == "crishim skew run: interrupted: node n1 was not played to its end\n"
+    out, err = capsys.readouterr()
+    assert out == "one\n\nno node was played to its end\n"
+    assert err == "crishim skew run: interrupted: node n1 was not played to its end\n"
+
+
+@pytest.fixture
+def as_in_a_program() -> Iterator[None]:
+    """Signals do what they do where nobody has asked for anything else."""
+    handlers: dict[signal.Signals, Any] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    assert {number: signal.getsignal(number) for number in handlers} == handlers
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 # What is printed

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,35 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit("interrupted")
 """
+
+
+# A program that two results come to at once: the first takes long to read, so the second is half written meanwhile.
+WRITERS = SLEEPERS.replace("sleep", "write").replace("range(9)", "range(2)")
+
+
+class SlowToRead:
+    """What is not read before a file is there. Another one says that it is being read."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return read_slowly, (self.folder,)
+
+
+def read_slowly(folder: str) -> None:
+    Path(folder, "reading").touch()
+    while not Path(folder, "read-on").exists():
+        time.sleep(MOMENT)
+
+
+def write(folder: str, number: int) -> object:
+    if number == 0:
+        return SlowToRead(folder)
+    while not Path(folder, "reading").exists():
+        time.sleep(MOMENT)
+    Path(folder, "writing").write_text(str(os.getpid()))
+    return bytes(1 << 24)
 
 
 def square(number: int) -> int:
@@ -134,10 +164,14 @@ def test_a_worker_of_a_cluster_that_is_killed_is_told_and_not_waited_for() -> No
         list(spread(die, range(2), dask=made.scheduler_address))
 
 
-def test_a_cluster_that_does_not_answer_is_bad_input() -> None:
-    pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
-    with pytest.raises(BadInput, match=r"--dask: no Dask scheduler answers at nonsense://"):
-        list(spread(square, range(2), dask="nonsense://127.0.0.1:1"))
+@pytest.mark.parametrize(
+    "address", ["nonsense://127.0.0.1:1", "localhost", "127.0.0.1:port", "tcp://", ":::", "tls://127.0.0.1:1"]
+)
+def test_a_cluster_that_does_not_answer_is_bad_input(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
+    monkeypatch.setattr(distributed, "Client", None)  # one that comes to nothing waits 20 s, and leaves a traceback
+    with pytest.raises(BadInput, match=rf"^--dask: no Dask scheduler answers at {re.escape(address)}: "):
+        list(spread(square, range(2), dask=address))
 
 
 def test_workers_of_another_release_are_refused(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
@@ -178,6 +212,30 @@ def test_no_process_is_left_behind(how: signal.Signals, code: int, tmp_path: Pat
     for file in told.glob("*[0-9]"):
         while _works(file.name):
             time.sleep(MOMENT)
+
+
+def test_ctrl_c_waits_for_nobody_who_was_just_about_to_answer(tmp_path: Path) -> None:
+    """A process that ends in the middle of a result would have the rest of it waited for, without end."""
+    program = tmp_path / "writers.py"
+    program.write_text(WRITERS)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(program), str(tmp_path)]
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as parent:
+        while not (writing := tmp_path / "writing").exists() or not (process := writing.read_text()):
+            assert parent.poll() is None
+            time.sleep(MOMENT)
+        while Path("/proc", process, "stat").read_text().rpartition(") ")[2][0] != "S":  # waits to be read
+            time.sleep(MOMENT)
+        os.killpg(parent.pid, signal.SIGINT)
+        for _ in range(50):  # time enough for it to end, if it does what it should not
+            time.sleep(MOMENT)
+        (tmp_path / "read-on").touch()
+        try:
+            assert parent.communicate(timeout=60)[1] == "interrupted\n"
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
 
 
 def _works(process: str) -> bool:

@@ -46,8 +46,13 @@ def report(
 
 def summary(experiment: Experiment, stories: Mapping[str, Story], verdicts: tuple[Verdict, ...]) -> str:
     """Say in a line how much was played, and what came of it."""
+    if not stories:
+        return "no node was played to its end"
+    nodes = counted(len(experiment.nodes), "node")
+    if len(stories) < len(experiment.nodes):
+        nodes = f"{len(stories)} of {nodes}"
     failed = sum(bool(verdict.found) for verdict in verdicts)
-    counts = f"{counted(len(stories), 'node')}, {counted(len(experiment.steps), 'step')}"
+    counts = f"{nodes}, {counted(len(experiment.steps), 'step')}"
     if not verdicts:
         return f"{counts}; nothing was expected"
     return f"{counts}; {counted(len(verdicts), 'expectation')}: {f'{failed} failed' if failed else 'all held'}"

@@ -100,6 +100,9 @@ def effects(before: Side, after: Side, case: Case, handler: str) -> dict[str, Ef
         was, now = old.get(name), new.get(name)
         if was is None and after.refusal is None:
             continue  # only the new release knows this kind of container, so the cluster has none yet
+        if was is not None and was.kind == "ephemeral":
+            found[name] = _effect(was, was, before, None, comes_back=False)  # never started again, nor in a new pod
+            continue
         effect = _effect(was, now, after, there.get(name), comes_back=name in back)
         over = case.ended or (was is not None and was.kind == "init")
         found[name] = msgspec.structs.replace(effect, over=True) if over else effect
