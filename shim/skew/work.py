@@ -69,19 +69,16 @@ class _Future(Protocol):
     def cancel(self) -> object: ...
 
 
-def _in_order(submit: Callable[[Item], _Future], items: Iterable[Item], at_most: int) -> Iterator[Any]:
-    """Keep a number of items under way, and yield what becomes of them."""
-    under_way: deque[_Future] = deque()
-    try:
-        for item in items:
-            if len(under_way) == at_most:
-                yield under_way.popleft().result()
-            under_way.append(submit(item))
-        while under_way:
+def _in_order(
+    submit: Callable[[Item], _Future], items: Iterable[Item], at_most: int, under_way: deque[_Future]
+) -> Iterator[Any]:
+    """Keep a number of items `under_way`, and yield what becomes of them."""
+    for item in items:
+        if len(under_way) == at_most:
             yield under_way.popleft().result()
-    finally:
-        for future in under_way:
-            future.cancel()
+        under_way.append(submit(item))
+    while under_way:
+        yield under_way.popleft().result()
 
 
 # Processes of this machine.
@@ -98,13 +95,15 @@ def _over_processes(task: Callable[[Item], Result], items: Iterable[Item], jobs:
             return executor.submit(_interruptibly, task, item)
 
     try:
-        yield from _in_order(submit, items, jobs * _UNDER_WAY)
+        yield from _in_order(submit, items, jobs * _UNDER_WAY, deque())
     except BrokenProcessPool:
         raise CapacityExceeded(
             "a process was killed while it worked, perhaps for lack of memory: try fewer --jobs"
         ) from None
     except BaseException:
-        ours.close()  # ends the processes, in the middle of whatever they do
+        # Ends the processes, in the middle of whatever they do. What is under way is not cancelled before: the executor
+        # has a thread that wants to blame it for their end, and that fails aloud where it was.
+        ours.close()
         raise
     finally:
         executor.shutdown(cancel_futures=True)
@@ -163,12 +162,16 @@ def _over_dask(task: Callable[[Item], Result], items: Iterable[Item], address: s
     with client:
         _require_same_release(client)
         at_most = max(_FEWEST_UNDER_WAY, _UNDER_WAY * sum(client.nthreads().values()))
+        under_way: deque[_Future] = deque()
         try:
-            yield from _in_order(lambda item: client.submit(task, item, pure=False), items, at_most)
+            yield from _in_order(lambda item: client.submit(task, item, pure=False), items, at_most, under_way)
         except distributed.KilledWorker as fault:
             raise CapacityExceeded(f"the Dask workers that had one piece of work were killed: {fault}") from None
         except (CancelledError, distributed.comm.core.CommClosedError):
             raise CapacityExceeded(f"the connection to the Dask scheduler at {address} was lost") from None
+        finally:
+            for future in under_way:
+                future.cancel()
 
 
 def _require_answer(address: str) -> None:
