@@ -16,8 +16,8 @@ from shim.kubelet.observed import wanted
 from shim.skew.experiments.experiment import Delete, Deploy, Kill, Wait, Which, Workload
 from shim.skew.experiments.moment import RUNNING, UP, Seen
 from shim.skew.experiments.site import Site
+from shim.skew.inspected import Inspected, inspected
 from shim.skew.posture import Posture, refused
-from shim.testing.inspected import Inspected, inspected
 
 if TYPE_CHECKING:
     from shim.cri.client import Connection

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runtimes.errors import BadInput
-from shim.testing.inspected import Inspected
+from shim.skew.inspected import Inspected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

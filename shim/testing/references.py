@@ -13,9 +13,9 @@ from runtimes.errors import BadInput
 from runtimes.host import Host
 from runtimes.model import find, known
 from shim.answer import digest
+from shim.skew.inspected import Inspected, inspected
 from shim.skew.posture import Build, Posture, default_of
 from shim.testing.choosing import HOST
-from shim.testing.inspected import Inspected, inspected
 from shim.testing.pods import Confined
 
 _DIGEST = re.compile(r"(?:sha256:)?(?P<digits>[0-9a-f]{8,64})")

@@ -6,7 +6,6 @@ the container is first seen, from the kubelet that has just made it.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,15 +13,16 @@ from msgspec.structs import replace
 
 from runtimes.decision import Step
 from runtimes.errors import Refused
-from runtimes.model import find, known
 from runtimes.request import container_security
-from shim.answer import NO_SANDBOX, Cri, Error, answer_pod, bounding, cri_of, requests_for
+from shim.answer import NO_SANDBOX, Cri, Error, answer_pod, cri_of, requests_for
 from shim.cri.agent import How
 from shim.kubelet.members import members
 from shim.kubelet.observed import wanted
 from shim.kubelet.pod import Pod
 from shim.skew.experiments.moment import COMPLETED, RUNNING, WAITING, Seen
-from shim.skew.posture import Build, Posture, build_of, made, posture
+from shim.skew.inspected import inspected
+from shim.skew.posture import Posture, build_of, posture
+from shim.skew.posture import refused as of_refusal
 
 if TYPE_CHECKING:
     from shim.kubelet.members import Member
@@ -126,11 +126,12 @@ class Observer:
             return RUNNING, self._has(deployed, item)
         refused = deployed.refused or (agent.refused.get(str(deployed.current)) if agent else None)
         if refused is not None:
-            return refused.reason, _refused(refused.where, refused.reason, str(refused), refused.steps)
+            return refused.reason, of_refusal(refused)
         failed = (agent.failed.get((uid, member.name)) or agent.failed.get((uid, ""))) if agent else None
         if failed is not None:
             steps = after.steps if after.kind == "refused" else ()
-            return failed.reason, _refused("runtime", failed.reason, failed.message, steps)
+            error = Error(where="runtime", reason=failed.reason, code="", message=failed.message)
+            return failed.reason, Posture(kind="refused", of=failed.reason, error=error, steps=steps)
         if item is None:
             return WAITING, _NOTHING
         if member.kind == "init":
@@ -144,14 +145,8 @@ class Observer:
         return self._made[item.id]
 
     def _inspect(self, deployed: Deployed, item: Any) -> Posture:
-        site = self._site
-        info = site.ask("ContainerStatus", container_id=item.id, verbose=True).info
-        spec, own = json.loads(info["info"])["runtimeSpec"], json.loads(info["crishim"])
-        runtime = own["node"]["runtime"]
-        build = Build(runtime["name"], known(find(runtime["name"]), runtime["version"]), site.node.host)
-        cri, steps = self._asked(deployed, item.metadata.name)
-        steps += msgspec.convert(own["steps"], tuple[Step, ...])
-        return made((spec.get("linux") or {}).get("seccomp"), bounding(spec), cri, steps, build)
+        info = self._site.ask("ContainerStatus", container_id=item.id, verbose=True).info
+        return inspected(info).posture(*self._asked(deployed, item.metadata.name))
 
     def _asked(self, deployed: Deployed, name: str) -> tuple[Cri, tuple[Step, ...]]:
         """Return what the kubelet asks for, and why."""
@@ -178,7 +173,7 @@ class Observer:
             entry = node.entry(handler)
         except Refused as refusal:
             everyone = members(deployed.current.spec, kubelet.release, kubelet.settings.gates)
-            none = _refused(refusal.where, NO_SANDBOX, str(refusal), refusal.steps)
+            none = of_refusal(refusal, NO_SANDBOX)
             return dict.fromkeys((member.name for member in everyone), none)
         build = build_of(node, entry)
         answer = answer_pod(node, entry, deployed.current, source)
@@ -189,8 +184,3 @@ class Observer:
 
 
 _NOTHING = Posture(kind="none")
-
-
-def _refused(where: str, reason: str, message: str, steps: tuple[Step, ...]) -> Posture:
-    error = Error(where=where, reason=reason, code="", message=message)
-    return Posture(kind="refused", of=reason, error=error, steps=steps)
