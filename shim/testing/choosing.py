@@ -150,7 +150,7 @@ def _drafts(mark: Said, around: dict[str, Any], base: str, faults: list[BadInput
 def _read(node: Any, base: str) -> tuple[str, dict[str, Any], str]:
     """Return where a node comes from, its document, and the id that its file gives it."""
     if isinstance(node, (os.PathLike, _File)) or (isinstance(node, str) and _FILE.fullmatch(node)):
-        path = os.path.join(base, os.fspath(node))  # noqa: PTH118  a path stays as it was written
+        path = os.path.join(base, str(node))  # noqa: PTH118  a path stays as it was written
         document = nodefile.to_dict(nodefile.load(path))
         return path, document, os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122
     if isinstance(node, str) and _RELEASE.fullmatch(node):
