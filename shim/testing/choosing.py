@@ -3,8 +3,8 @@
     "containerd@2.0.9"                  a release of a family; "containerd" is its newest
     "node.yaml", Path("node.yaml")      a node file, looked for beside the test
     "runtime: {name: cri-o}", {...}     a node document, as YAML or as a mapping
-    kubelet="1.30.2", arch="arm64"      settings: the parts of a node document (host, kubelet, runtime, handlers), and
-                                        the settings of host and kubelet by their own names
+    kubelet="1.30.2", arch="arm64"      settings: the parts of a node document (host, kubelet, runtime, handlers,
+                                        images), and the settings of host and kubelet by their own names
 
 What is left out about the host is not taken from this machine: a suite says the same wherever it is run.
 """
