@@ -36,6 +36,9 @@ ENTRY_POINTS = "crishim.runtimes"
 _OWN = {"containerd": "runtimes.containerd:model", "cri-o": "runtimes.crio:model"}
 
 
+_ORDINARY = 1000  # the number that the first user of a system commonly gets
+
+
 class KnownRelease(msgspec.Struct, frozen=True):
     """A release that exists: its tag without the v, the day it was made ("2024-11-21"), and the last day its line is
     cared for ("" where that is open or unknown).
@@ -62,6 +65,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
 class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An image on the node. `id` is the digest of its configuration, "sha256:" and 64 hex digits.
 
+    `user` is what that says; what the CRI tells of it is `uid`, or where it is a name `username` and no `uid`.
     `annotations` are those of its manifest.
     """
 
@@ -82,6 +86,18 @@ class ImageFacts(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     diff_ids: tuple[str, ...] = ()
     pinned: bool = False
     annotations: dict[str, str] = {}
+
+    def number(self, name: str, *, group: bool = False) -> int | None:
+        """Return the number of a user or group, None where the image's files do not have it.
+
+        Nobody looks into them: an image has root, and whom it says that it runs as.
+        """
+        if name == "root":
+            return 0
+        own, _, own_group = self.user.partition(":")
+        if not name or name != (own_group if group else own):
+            return None
+        return _ORDINARY if group or self.uid is None else self.uid
 
 
 class SandboxPlace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

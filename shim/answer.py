@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from runtimes.decision import Decision, Step
-from runtimes.errors import Refused
+from runtimes.errors import BadInput, Refused
 from runtimes.request import (
     LOCALHOST,
     RUNTIME_DEFAULT,
@@ -24,10 +24,15 @@ from runtimes.request import (
     container_security,
     sandbox_security,
 )
+from shim.images import look_up
 from shim.kubelet.members import members
+from shim.kubelet.security import ROOT
 from shim.node import rehearsed_container, rehearsed_sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runtimes.model import ImageFacts
     from shim.kubelet.api import Source
     from shim.kubelet.kubelet import Kubelet
     from shim.kubelet.members import Member
@@ -98,7 +103,7 @@ class PodAnswer(msgspec.Struct, frozen=True):
 
 def answer_pod(node: Node, entry: Entry, pod: Pod, source: Source = "api") -> PodAnswer:
     """Return what would come of a pod that the node's kubelet has from the API server, or from a file ("static")."""
-    plan = requests_for(node.kubelet, pod, source)
+    plan = requests_for(node.kubelet, pod, source, images=node.images)
     if plan.refused is not None:
         everyone = members(pod.spec, node.kubelet.release, node.kubelet.settings.gates)
         sandbox = _refused(plan.refused)
@@ -111,10 +116,30 @@ def answer_pod(node: Node, entry: Entry, pod: Pod, source: Source = "api") -> Po
     return PodAnswer(str(pod), sandbox, tuple(rehearsal.container(each, pairing) for each in plan.containers))
 
 
-def requests_for(kubelet: Kubelet, pod: Pod, source: Source = "api", node: str = "") -> PodRequests:
-    """Return what a kubelet asks the runtime for: all of a pod's answer that is not the runtime's affair, but steps."""
-    user = image_user(pod.spec)
-    return kubelet.requests(pod, source=source, node=node, user_of=(lambda _image: user) if user else None)
+def requests_for(
+    kubelet: Kubelet, pod: Pod, source: Source = "api", node: str = "", *, images: Mapping[str, ImageFacts]
+) -> PodRequests:
+    """Return what a kubelet asks the runtime for: all of a pod's answer that is not the runtime's affair, but steps.
+
+    `images` are those of which the node file says something.
+    """
+    return kubelet.requests(pod, source=source, node=node, user_of=_user_of(pod.spec, images))
+
+
+def _user_of(spec: PodSpec, images: Mapping[str, ImageFacts]) -> Callable[[str], User] | None:
+    """Return who tells whom an image runs as; None where every image of a pod runs as root."""
+    assumed = image_user(spec)
+
+    def user(name: str) -> User:
+        try:
+            facts = look_up(images, name)
+        except BadInput:
+            return assumed or ROOT
+        return (facts.uid, facts.username) if facts.user else assumed or ROOT
+
+    every = (*(spec.init_containers or ()), *(spec.containers or ()), *(spec.ephemeral_containers or ()))
+    said = images and any(user(each.image or "") != ROOT for each in every)
+    return user if assumed or said else None
 
 
 def digest(section: dict[str, Any] | None) -> str:
@@ -123,9 +148,9 @@ def digest(section: dict[str, Any] | None) -> str:
 
 
 def image_user(spec: PodSpec) -> User | None:
-    """Tell whom a pod's images run as, which no manifest says: not as root where the pod relies on that.
+    """Tell whom those of a pod's images run as that do not say it: not as root where the pod relies on that.
 
-    None stands for root, and for asking the images where there are some.
+    None stands for root.
     """
     contexts = [spec.security_context, *(each.security_context for each in spec.containers or ())]
     relies = any(context is not None and context.run_as_non_root for context in contexts)
@@ -137,7 +162,7 @@ class _Rehearsal:
 
     def __init__(self, node: Node, entry: Entry, request: SandboxRequest) -> None:
         self.node, self.entry, self.request = node.behind_kubelet, entry, request
-        self.place = rehearsed_sandbox(entry, request)
+        self.place = rehearsed_sandbox(entry, request, node.image)
         self.started: list[dict[str, Any] | None] = []
 
     def sandbox(self, steps: tuple[Step, ...]) -> Answer:
@@ -162,7 +187,7 @@ class _Rehearsal:
         cri = cri_of(container_security(request))
         reason = NO_CONTAINER
         try:
-            place = rehearsed_container(request, self.place)
+            place = rehearsed_container(request, self.place, self.node.image)
             _, decision = self.node.container(self.entry, request, place, self.request, self.place)
             steps, reason = steps + decision.steps, NO_START
             self._start(decision)

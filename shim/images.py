@@ -6,8 +6,9 @@ A reference is read as the distribution project's library reads it, which is wha
     quay.io/a/b:1@sha256:...    quay.io/a/b@sha256:...       a digest says more than a tag, which is dropped
     localhost:5000/x            localhost:5000/x:latest
 
-No registry is ever asked. An image's facts follow from its name alone, so two runs, two nodes and a rehearsal agree
-about every id; its configuration is the least that runs: a search path and a shell, or `/pause` for a pause image.
+No registry is ever asked. An image's facts follow from its name and what a node file says of it, so two runs, two
+nodes and a rehearsal agree about every id; its configuration is the least that runs: a search path and a shell, or
+`/pause` for a pause image.
 Source of the grammar: distribution/reference, regexp.go and normalize.go.
 """
 
@@ -15,11 +16,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from runtimes.errors import BadInput
 from runtimes.model import ImageFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_DOMAIN_PART}(?:\.{_DOMAIN_PART})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?"
@@ -35,6 +40,8 @@ _NAME_LIMIT = 255  # of a repository, its domain not counted
 _DIGEST_HEX = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 _PATH_ENV = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NUMBER = re.compile(r"[+-]?[0-9]{1,19}")  # what Go reads as an int64, if it is no larger
+_INT64 = 1 << 63
 _CREATED = "2024-01-01T00:00:00Z"
 
 
@@ -82,29 +89,58 @@ def normalise(text: str) -> str:
     return str(parse(text))
 
 
-def image_facts(text: str) -> ImageFacts:
+def look_up(described: Mapping[str, ImageFacts], text: str) -> ImageFacts:
+    """Return the facts of an image: those that were `described`, by canonical reference, else those of its name.
+
+    Raises `BadInput` where it has no such name.
+    """
+    found = described.get(normalise(text)) if described else None
+    return image_facts(text) if found is None else found
+
+
+def image_facts(text: str, user: str = "", annotations: Mapping[str, str] | None = None) -> ImageFacts:
     """Return what a node knows about an image after it was "pulled". Raises `BadInput` where it has no such name.
 
-    The identity is that of the canonical reference: every spelling of one reference gives the same facts.
+    The identity is that of the canonical reference: every spelling of one reference gives the same facts. `user` is in
+    its configuration, of which the id is the digest, and `annotations` are in its manifest, which names that: what is
+    said of either gives another image, as it does in a registry. A digest in the reference stays what it is.
     """
     reference = parse(text)
     canonical = str(reference)
     pause = reference.path.rsplit("/", 1)[-1].startswith("pause")
-    manifest = reference.digest or _sha256("manifest", canonical)
+    in_config = f"{canonical} as {user}" if user else canonical
+    in_manifest = f"{in_config} with {_said(annotations)}" if annotations else in_config
+    uid, username = _user(user) if user else (65535 if pause else 0, "")
     return ImageFacts(
-        id=_sha256("config", canonical),
+        id=_sha256("config", in_config),
         repo_tags=(canonical,) if reference.tag else (),
-        repo_digests=(f"{reference.name}@{manifest}",),
+        repo_digests=(f"{reference.name}@{reference.digest or _sha256('manifest', in_manifest)}",),
         size=_size(canonical, pause=pause),
         created=_CREATED,
-        user="65535:65535" if pause else "",
-        uid=65535 if pause else 0,
+        user=user or ("65535:65535" if pause else ""),
+        uid=uid,
+        username=username,
         env=(_PATH_ENV,),
         entrypoint=("/pause",) if pause else (),
         cmd=() if pause else ("sh",),
         working_dir="/" if pause else "",
         diff_ids=(_sha256("layer", canonical),),
+        annotations=dict(annotations or {}),
     )
+
+
+def _user(text: str) -> tuple[int | None, str]:
+    """Return what the CRI tells of the user in an image's configuration: a number, or a name. The group is left out.
+
+    Source: getUserFromImage in pkg/cri/server/image_status.go of containerd and server/image_status.go of CRI-O.
+    """
+    user = text.partition(":")[0]
+    number = int(user) if _NUMBER.fullmatch(user) else None
+    return (None, user) if number is None or not -_INT64 <= number < _INT64 else (number, "")
+
+
+def _said(annotations: Mapping[str, str]) -> str:
+    return msgspec.json.encode(dict(annotations), order="deterministic").decode()
 
 
 def _split_domain(text: str) -> tuple[str, str]:

@@ -13,13 +13,15 @@ import msgspec
 
 from runtimes.errors import BadInput, Refused
 from runtimes.model import ContainerPlace, SandboxPlace, pairing
-from shim.images import image_facts, normalise
+from shim.images import image_facts, look_up, normalise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runtimes.decision import Decision, Step
     from runtimes.files import Files
     from runtimes.host import Host
-    from runtimes.model import Runtime
+    from runtimes.model import ImageFacts, Runtime
     from runtimes.request import ContainerRequest, SandboxRequest
     from shim.kubelet.kubelet import Kubelet
 
@@ -38,15 +40,21 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
-    """A node. `entries` always has the default one, under ""; `document` is what it was opened from, which is for those
-    to know who open nodes (`shim.nodefile.Document`).
+    """A node. `entries` always has the default one, under ""; `images` are those of which something is said, by
+    canonical reference; `document` is what it was opened from, which is for those to know who open nodes
+    (`shim.nodefile.Document`).
     """
 
     host: Host
     files: Files
     kubelet: Kubelet
     entries: dict[str, Entry]
+    images: dict[str, ImageFacts] = {}
     document: Any
+
+    def image(self, text: str) -> ImageFacts:
+        """Return what a registry has under a name, for whoever pulls it. Raises `BadInput` for what is no name."""
+        return look_up(self.images, text)
 
     @property
     def default(self) -> Entry:
@@ -112,8 +120,13 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 REHEARSED_AT = 1_704_067_200_000_000_000
 
 
-def rehearsed_sandbox(entry: Entry, request: SandboxRequest) -> SandboxPlace:
-    """Make up the place of a sandbox that does not exist. It follows from the pod's name alone."""
+def rehearsed_sandbox(
+    entry: Entry, request: SandboxRequest, image: Callable[[str], ImageFacts] = image_facts
+) -> SandboxPlace:
+    """Make up the place of a sandbox that does not exist. It follows from the pod's name alone.
+
+    `image` tells the facts of an image by its name (`Node.image`).
+    """
     name = request.metadata
     key = f"{name.namespace}/{name.name}/{name.attempt}" if name else ""
     return SandboxPlace(
@@ -124,21 +137,23 @@ def rehearsed_sandbox(entry: Entry, request: SandboxRequest) -> SandboxPlace:
         ip="10.88.0.2",
         handler=entry.handler,
         requested_handler=entry.name,
-        image=image_facts(entry.runtime.persona.pause_image),
+        image=image(entry.runtime.persona.pause_image),
     )
 
 
-def rehearsed_container(request: ContainerRequest, sandbox: SandboxPlace) -> ContainerPlace:
-    """Make up the place of a container that does not exist.
+def rehearsed_container(
+    request: ContainerRequest, sandbox: SandboxPlace, image: Callable[[str], ImageFacts] = image_facts
+) -> ContainerPlace:
+    """Make up the place of a container that does not exist. `image` tells the facts of an image by its name.
 
     Raises `Refused` with the kubelet's words where its image has a name that no image can have.
     """
     key = f"{sandbox.id}/{request.metadata.name}/{request.metadata.attempt}" if request.metadata else sandbox.id
-    image = request.image.image if request.image else ""
+    name = request.image.image if request.image else ""
     try:
-        facts, reference = image_facts(image), normalise(image)
+        facts, reference = image(name), normalise(name)
     except BadInput as fault:
-        message = f'Failed to apply default image tag "{image}": couldn\'t parse image name "{image}": {fault.what}'
+        message = f'Failed to apply default image tag "{name}": couldn\'t parse image name "{name}": {fault.what}'
         raise Refused("UNKNOWN", message, reason="InvalidImageName", where="kubelet") from None
     return ContainerPlace(
         id=_digits("container", key),

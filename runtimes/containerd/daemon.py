@@ -152,7 +152,7 @@ class Daemon:
         if not text:
             return
         try:
-            users.set_user(spec, text, self.known)
+            users.set_user(spec, text, place.image, self.known)
         except users.NotInImageError as missing:
             if self.known.has("image-files-read-in-place"):
                 raise

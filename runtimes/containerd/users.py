@@ -1,7 +1,8 @@
 """Who a container runs as.
 
 The images of a simulated node have no root file system to look names up in. Each is taken to know one user and one
-group, root; a number that /etc/passwd does not know is allowed, a name that it does not know is not.
+group, root, and whom it says that it runs as; a number that /etc/passwd does not know is allowed, a name that it does
+not know is not.
 Source: oci/spec_opts.go (WithUser, WithUserID, WithUsername, WithAdditionalGIDs), pkg/cri/opts/spec_linux.go.
 """
 
@@ -16,6 +17,7 @@ from runtimes.gojson import quote
 
 if TYPE_CHECKING:
     from runtimes.containerd.known import Known
+    from runtimes.model import ImageFacts
     from runtimes.request import Int64Value
 
 MERGE, STRICT = 0, 1  # SupplementalGroupsPolicy
@@ -24,7 +26,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 class NotInImageError(Objection):
-    """The image's files do not have such a user or group; root is the only one that every image is taken to have."""
+    """The image's files do not have such a user or group (see `ImageFacts.number`)."""
 
 
 def user_text(name: str, user: Int64Value | None, group: Int64Value | None) -> str:
@@ -37,14 +39,14 @@ def user_text(name: str, user: Int64Value | None, group: Int64Value | None) -> s
     return f"{text}:{group.value}"
 
 
-def set_user(spec: Spec, text: str, known: Known) -> None:
+def set_user(spec: Spec, text: str, image: ImageFacts, known: Known) -> None:
     """Set user and group by such a text. Raises `Objection`."""
     user = spec["process"]["user"]
     name, colon, group = text.partition(":")
     if ":" in group:
         raise Objection(f"invalid USER value {text}")
-    user["uid"] = _number(name, text, "uid", known)
-    user["gid"] = _number(group, text, "gid", known) if colon else 0
+    user["uid"] = _number(name, text, "uid", image, known)
+    user["gid"] = _number(group, text, "gid", image, known) if colon else 0
     if known.has("primary-group-listed"):
         user["additionalGids"] = [user["gid"]]
 
@@ -63,13 +65,14 @@ def set_groups(spec: Spec, supplemental: tuple[int, ...], policy: int, known: Kn
         groups(spec, supplemental)
 
 
-def _number(part: str, text: str, kind: str, known: Known) -> int:
+def _number(part: str, text: str, kind: str, image: ImageFacts, known: Known) -> int:
     if _NUMBER.fullmatch(part):
         number = int(part)
         if 0 <= number <= _HIGHEST:
             return number
         if known.has("user-range-checked"):
             raise Objection(f"invalid USER value {quote(text)}: {kind} out of range")
-    if part == "root":
-        return 0
+    found = image.number(part, group=kind == "gid")
+    if found is not None:
+        return found
     raise NotInImageError("no users found" if kind == "uid" else "no groups found")

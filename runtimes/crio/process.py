@@ -63,12 +63,13 @@ def _looked_up(layout: Layout, name: str, image: ImageFacts) -> tuple[int, int]:
     if any(not 0 <= each <= _MAX_ID for each in numbers):
         raise Refused("UNKNOWN", f"{prefix}uids and gids must be in range 0-{_MAX_ID}")
     gid = numbers[-1] if _NUMBER.fullmatch(group) else 0
-    if not own or own == "root":
+    if not own:
         return 0, gid
     if _NUMBER.fullmatch(own):
         return numbers[0], gid
-    if own == image.user.partition(":")[0]:
-        return image.uid or 0, gid
+    number = image.number(own)
+    if number is not None:
+        return number, gid
     raise Refused("UNKNOWN", f"{prefix}unable to find user {own}: no matching entries in passwd file")
 
 

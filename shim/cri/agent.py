@@ -21,6 +21,7 @@ from shim.kubelet import sync
 from shim.kubelet.backoff import BackOff
 from shim.kubelet.handshake import Fault, handshake
 from shim.kubelet.observed import Container, Sandbox, Seen, State, Wanted, wanted
+from shim.kubelet.security import ROOT
 
 if TYPE_CHECKING:
     from runtimes.request import ContainerRequest
@@ -46,7 +47,8 @@ _write_container = writer(pb.ContainerConfig)
 class How(NamedTuple):
     """How a kubelet comes by a pod, and what of it is not in its manifest.
 
-    `handler` is the RuntimeHandler that its RuntimeClass names, `user` whom its images run as, None to ask them.
+    `handler` is the RuntimeHandler that its RuntimeClass names, `user` whom those of its images run as that do not say
+    it, None for root.
     """
 
     source: Source = "static"
@@ -87,7 +89,7 @@ class Agent:
         self.refused: dict[str, Refused] = {}  # pod -> why it does not run
         self.failed: dict[tuple[str, str], Failed] = {}  # pod and container ("" for its sandbox) -> the last attempt
         self._targets: dict[str, Wanted] = {}
-        self.users: dict[str, User] = {}
+        self.users: dict[str, User | None] = {}  # what each image says of its user
         self._end_init = end_init
         self.ended: set[str] = set()  # ids of init containers that count as done
         self.how = how or (lambda _pod: How())
@@ -215,11 +217,16 @@ class Agent:
                 self.say(f"pod {pod}: {planned.refused.reason}: {planned.refused}")
         return found
 
-    def _planned(self, target: Wanted, user_of: Callable[[str], User] | None = None) -> PodRequests:
-        """Return the requests for a pod."""
-        source, _, user = self.how(target.pod)
-        known = (lambda _image: user) if user is not None else user_of
-        return self.kubelet.requests(target.pod, source=source, node=self.node, user_of=known)
+    def _planned(self, target: Wanted, *, known: bool = False) -> PodRequests:
+        """Return the requests for a pod; for its containers what its images say of their users has to be `known`."""
+        source, _, assumed = self.how(target.pod)
+        users = self.users if known else {}
+
+        def user_of(image: str) -> User:
+            return users.get(image) or assumed or ROOT
+
+        asks = known or assumed is not None
+        return self.kubelet.requests(target.pod, source=source, node=self.node, user_of=user_of if asks else None)
 
     def _do(self, action: sync.Action, target: Wanted | None, made: dict[str, str]) -> None:
         title = self.titled(action)
@@ -258,14 +265,11 @@ class Agent:
         if action.finished_at:
             key = sync.key(action.uid, action.name, action.hash)
             self.backoff.restarted(key, action.finished_at, self.clock.now_ns())
-        planned = self._planned(target, self._user)
-        plan = next(each for each in planned.containers if each.name == action.name)
         image, policy = self._image(target, action.name)
-        reference = self._ensure(image, policy, planned.sandbox)
-        if image not in self.users:
-            self.users[image] = self._ask_user(reference or image)
-            planned = self._planned(target, self._user)
-            plan = next(each for each in planned.containers if each.name == action.name)
+        reference = self._ensure(image, policy, self._planned(target).sandbox)
+        self.users[image] = self._ask_user(reference or image)
+        planned = self._planned(target, known=True)
+        plan = next(each for each in planned.containers if each.name == action.name)
         if isinstance(plan.request, Refused):
             raise Failed(plan.request.reason or "CreateContainerConfigError", str(plan.request))
         request = _numbered(plan.request, action, reference)
@@ -308,14 +312,12 @@ class Agent:
         self._try_image("ImageInspectError", "ImageStatus", image={"image": reference})
         return reference
 
-    def _ask_user(self, reference: str) -> User:
+    def _ask_user(self, reference: str) -> User | None:
+        """Return whom an image runs as, None where it does not say."""
         status = self._try_image("ImageInspectError", "ImageStatus", image={"image": reference}).image
         if status.HasField("uid"):
             return status.uid.value, ""
-        return (None, status.username) if status.username else (0, "")
-
-    def _user(self, image: str) -> User:
-        return self.users.get(image, (0, ""))
+        return (None, status.username) if status.username else None
 
     def _ask(self, method: str, **fields: Any) -> Any:
         """Call what has to work."""

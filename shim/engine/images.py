@@ -1,4 +1,5 @@
-"""The images on the node, pulled from a registry that has every image (`shim.images`).
+"""The images on the node, pulled from a registry that has every image (`Node.image`). One that is there stays what it
+was when it was pulled, whatever is said of it since; pulled again, its tags go over to what the registry has by then.
 
 An image is known by many names: its id, any unique prefix of the id, and each tag and digest in any spelling that means
 the same reference. Names that lead to one manifest are names of one image; removing any of them removes it with all.
@@ -21,6 +22,8 @@ from shim.engine.identities import AmbiguousError, Ids
 from shim.engine.values import Image, ImageStatusView
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtimes.persona import Persona
     from shim.engine.ground import Ground
 
@@ -128,19 +131,32 @@ class Images:
         return sum(facts.size for facts in self._facts.values()), len(self._facts)
 
     def _pull(self, name: str) -> ImageFacts:
-        facts = registry.image_facts(name)
-        known = next((self._names[each] for each in facts.repo_digests if each in self._names), None)
-        if known is not None:
-            old = self._facts[known]
-            tags = (*old.repo_tags, *(tag for tag in facts.repo_tags if tag not in old.repo_tags))
-            facts = msgspec.structs.replace(old, repo_tags=tags)
+        facts = self._ground.node.image(name)
+        key = _key(facts)
+        owner = next((self._names[each] for each in facts.repo_digests if each in self._names), key)
+        there = self._facts.get(owner)
+        if there is not None:
+            tags, digests = _joined(there.repo_tags, facts.repo_tags), _joined(facts.repo_digests, there.repo_digests)
+            is_another_name = owner != key
+            facts = msgspec.structs.replace(there if is_another_name else facts, repo_tags=tags, repo_digests=digests)
         with self._ground.store.change():
-            self._ground.store.write(
-                "INSERT INTO images (id, facts) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET facts = excluded.facts",
-                *(_key(facts), codec.encode(facts)),
-            )
-        self._remember(facts)
+            changed = (*self._without(facts.repo_tags, owner), facts)
+            for each in changed:
+                self._ground.store.write(
+                    "INSERT INTO images (id, facts) VALUES (?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET facts = excluded.facts",
+                    *(_key(each), codec.encode(each)),
+                )
+        for each in changed:
+            self._remember(each)
         return facts
+
+    def _without(self, tags: tuple[str, ...], owner: str) -> Iterator[ImageFacts]:
+        """Yield the images that lose some of these tags to another one; they keep their digests."""
+        for key in dict.fromkeys(self._names[tag] for tag in tags if tag in self._names):
+            if key != owner:
+                old = self._facts[key]
+                yield msgspec.structs.replace(old, repo_tags=tuple(each for each in old.repo_tags if each not in tags))
 
     def _remember(self, facts: ImageFacts) -> None:
         key = _key(facts)
@@ -162,6 +178,10 @@ class Images:
             username=facts.username,
             pinned=facts.id in self._pinned,
         )
+
+
+def _joined(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
 
 
 def _key(facts: ImageFacts) -> str:

@@ -6,6 +6,7 @@ default_document   the document of a node about which nothing was said
 open_node          Document -> Node: a kubelet and the runtimes, started
 keep_running       Document, Node -> Node: the document is in force, the runtimes go on as they were started
 reload_node        Node -> Node: the runtimes were told to read their configuration again
+images_of          Document -> the images of which it says something
 to_yaml, to_dict   a document in the order and spelling of its schema; `full` fills the defaults in
 apply_settings     single settings by dotted path; `changes` tells what differs
 schema             the JSON Schema (shim/schemas/node.schema.json) that editors and `load` both go by
@@ -26,7 +27,7 @@ from shim.nodefile import reading
 from shim.nodefile import settings as _settings
 from shim.nodefile.checks import check
 from shim.nodefile.document import Document, Origin, anchored, fill, from_dict, to_dict, to_yaml
-from shim.nodefile.opening import keep_running, open_node, reload_node
+from shim.nodefile.opening import images_of, keep_running, open_node, reload_node
 from shim.nodefile.reading import BadDocument
 from shim.nodefile.settings import changes
 
@@ -40,6 +41,7 @@ __all__ = [
     "changes",
     "default_document",
     "fill",
+    "images_of",
     "keep_running",
     "load",
     "loads",
@@ -52,7 +54,7 @@ __all__ = [
 ]
 
 _WHAT_IT_HOLDS = (
-    "a node file holds host, kubelet, runtime and handlers, each of which may be left out; {} is the default"
+    "a node file holds host, kubelet, runtime, handlers and images, each of which may be left out; {} is the default"
 )
 
 

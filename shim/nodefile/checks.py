@@ -1,4 +1,4 @@
-"""What a schema cannot say: whether the runtimes and releases that a document names are known."""
+"""What a schema cannot say: whether the runtimes, releases and images that a document names are such."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from runtimes.errors import BadInput
 from runtimes.model import find, has_setting, known, settings
+from shim.images import normalise
 from shim.nodefile.document import DEFAULT_RUNTIME
 from shim.nodefile.reading import nearest
 
@@ -33,6 +34,19 @@ def _faults(document: Document) -> Iterator[tuple[str, BadInput]]:
     yield from _runtime("runtime", document.runtime, name)
     for key, part in document.handlers.items():
         yield from _runtime(f"handlers.{key}", part, part.name or name)
+    yield from _images(document)
+
+
+def _images(document: Document) -> Iterator[tuple[str, BadInput]]:
+    spelled: dict[str, str] = {}
+    for text in document.images:
+        try:
+            first = spelled.setdefault(normalise(text), text)
+        except BadInput as fault:
+            yield f"images.{text}", BadInput(f"{text} names no image: {fault.what}", right="such as quay.io/a/b:1.2")
+            continue
+        if first != text:
+            yield f"images.{text}", BadInput(f"is the same image as {first}, which is there, too", right="leave one")
 
 
 def _runtime(field: str, part: RuntimePart, name: str) -> Iterator[tuple[str, BadInput]]:

@@ -16,6 +16,7 @@ from shim.nodefile.reading import Places
 from shim.nodefile.thishost import this_host
 
 DEFAULT_RUNTIME = "containerd"
+NAMED = ("handlers", "images")  # the parts of which there are many, each with a name of the user's own
 OWN_FILE = "file://"  # before the absolute path of a file that is this machine's, not the node's
 
 
@@ -62,6 +63,13 @@ class RuntimePart(Part, frozen=True):
     settings: dict[str, Any] | None = None
 
 
+class ImagePart(Part, frozen=True):
+    """One of `images`."""
+
+    annotations: dict[str, str] | None = None
+    user: str | None = None
+
+
 class Origin(msgspec.Struct, frozen=True):
     """Where a document comes from: the name that errors begin with, and the place of each field."""
 
@@ -83,13 +91,15 @@ class Document(Part, frozen=True):
     kubelet: KubeletPart = KubeletPart()
     runtime: RuntimePart = RuntimePart()
     handlers: dict[str, RuntimePart] = {}
+    images: dict[str, ImagePart] = {}
     origin: Origin = Origin()
 
 
 def from_dict(value: dict[str, Any], origin: Origin) -> Document:
     """Return the document of values that meet the schema."""
     said = {key: part for key, part in value.items() if part is not None}
-    said["handlers"] = {name: part or {} for name, part in said.get("handlers", {}).items()}
+    for named in NAMED:
+        said[named] = {name: part or {} for name, part in said.get(named, {}).items()}
     document = msgspec.convert(said, Document)
     return msgspec.structs.replace(document, origin=origin)
 
@@ -132,8 +142,8 @@ def to_dict(document: Document, *, full: bool = False) -> dict[str, Any]:
     """Return the document in the order of its schema: what was said, or with `full` everything."""
     shown: dict[str, Any] = msgspec.to_builtins(fill(document) if full else document)
     del shown["origin"]
-    handlers = {name: _said(part, full=full) for name, part in shown.pop("handlers").items()}
-    said = {name: _said(part, full=full) for name, part in shown.items()} | {"handlers": handlers}
+    many = {named: {name: _said(part, full=full) for name, part in shown.pop(named).items()} for named in NAMED}
+    said = {name: _said(part, full=full) for name, part in shown.items()} | many
     return said if full else {name: part for name, part in said.items() if part}
 
 

@@ -22,6 +22,7 @@ from runtimes.request import (
 )
 from shim.artifacts import Registries
 from shim.files import HostFiles
+from shim.images import image_facts, normalise
 from shim.kubelet.configfile import Sources
 from shim.kubelet.kubelet import Kubelet
 from shim.node import Entry, Node, rehearsed_container, rehearsed_sandbox
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from runtimes.files import Files
     from runtimes.host import Host
-    from runtimes.model import Reloaded
+    from runtimes.model import ImageFacts, Reloaded
     from shim.kubelet.kubelet import Mode
     from shim.nodefile.document import Document, Origin
 
@@ -64,7 +65,14 @@ def open_node(document: Document, running: Node | None = None) -> Node:
             entry = _entry(name, field, part, host, files, origin)
             entry = msgspec.structs.replace(entry, started_from=started_from)
         entries[name] = entry
-    return Node(host=host, files=files, kubelet=kubelet, entries=entries, document=document)
+    images = images_of(document)
+    return Node(host=host, files=files, kubelet=kubelet, entries=entries, images=images, document=document)
+
+
+def images_of(document: Document) -> dict[str, ImageFacts]:
+    """Return the images of which a document says something, by canonical reference."""
+    facts = (image_facts(name, part.user or "", part.annotations) for name, part in document.images.items())
+    return dict(zip(map(normalise, document.images), facts, strict=True))
 
 
 def keep_running(document: Document, running: Node) -> Node:
@@ -83,7 +91,7 @@ def keep_running(document: Document, running: Node) -> Node:
             fault = BadInput("another release or handler is another daemon, which no reload gives", right=where)
             raise document.origin.fault(field, fault)
     kubelet = _kubelet(new, running.files, document.origin)
-    return msgspec.structs.replace(running, kubelet=kubelet, document=document)
+    return msgspec.structs.replace(running, kubelet=kubelet, images=images_of(document), document=document)
 
 
 def reload_node(node: Node) -> tuple[Node, dict[str, Reloaded]]:

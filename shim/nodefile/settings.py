@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtimes.errors import BadInput
 from shim.nodefile import reading
 from shim.nodefile.checks import check
-from shim.nodefile.document import Origin, anchored, from_dict, to_dict
+from shim.nodefile.document import NAMED, Origin, anchored, from_dict, to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ def apply_settings(document: Document, settings: Mapping[str, str], schema: Sche
     for path, text in settings.items():
         reader = reading.Reader(schema, "", lenient_text=True)
         try:
-            parents, place = _find(reader, path, schema, tuple(document.handlers))
+            parents, place = _find(reader, path, schema, document)
             node = reading.compose(text, "", "null takes a setting back to its default")
             new = None if reading.is_null(node) else reader.read(node, place, path)
         except BadInput as fault:
@@ -51,10 +51,8 @@ def changes(old: Document, new: Document) -> tuple[str, ...]:
     return tuple(f"{name}: {was} -> {now}" for name, was, now in pairs if was != now)
 
 
-def _find(
-    reader: reading.Reader, path: str, schema: Schema, handlers: tuple[str, ...]
-) -> tuple[tuple[str, ...], Schema]:
-    """Return the keys and the schema of a dotted path. The names of handlers may have dots in them."""
+def _find(reader: reading.Reader, path: str, schema: Schema, document: Document) -> tuple[tuple[str, ...], Schema]:
+    """Return the keys and the schema of a dotted path. The names of handlers and images may have dots in them."""
     keys: tuple[str, ...] = ()
     rest = path
     while rest:
@@ -62,7 +60,8 @@ def _find(
         if known is not None:
             key, _, rest = rest.partition(".")
         elif isinstance(schema.get("additionalProperties"), dict):
-            key, rest = _own_name(rest, reader.resolve(schema["additionalProperties"]), handlers)
+            names = tuple(getattr(document, keys[0])) if keys[0] in NAMED else ()
+            key, rest = _own_name(rest, reader.resolve(schema["additionalProperties"]), names)
         else:
             break
         if known is not None and key not in known:
@@ -74,14 +73,30 @@ def _find(
     raise BadInput("there is no such setting", right=reading.nearest(path, _paths(reader)))
 
 
-def _own_name(rest: str, schema: Schema, handlers: tuple[str, ...]) -> tuple[str, str]:
-    """Split off a name of the user's own: the longest that exists, else all but a last word that is a setting."""
-    existing = [name for name in handlers if rest == name or rest.startswith(name + ".")]
-    if existing and "properties" in schema:
+def _own_name(rest: str, schema: Schema, names: tuple[str, ...]) -> tuple[str, str]:
+    """Split off a name of the user's own: the longest that exists, else all before what is a setting.
+
+    That is one with names of the user's own below it, or the last word.
+    """
+    settings = schema.get("properties", {})
+    if not settings:
+        return rest, ""
+    existing = [name for name in names if rest == name or rest.startswith(name + ".")]
+    for name in sorted(existing, key=len, reverse=True):
+        after = rest[len(name) + 1 :]
+        if not after or after.partition(".")[0] in settings:
+            return name, after
+    for setting, inner in settings.items():
+        name, dot, below = rest.partition(f".{setting}.")
+        if name and dot and isinstance(inner.get("additionalProperties"), dict):
+            return name, f"{setting}.{below}"
+    name, _, last = rest.rpartition(".")
+    if name and last in settings:
+        return name, last
+    if existing:
         name = max(existing, key=len)
         return name, rest[len(name) + 1 :]
-    name, _, last = rest.rpartition(".")
-    return (name, last) if name and last in schema.get("properties", ()) else (rest, "")
+    return rest, ""
 
 
 def _put(value: dict[str, Any], keys: tuple[str, ...], new: Any) -> None:

@@ -3,8 +3,8 @@
     "containerd@2.0.9"                  a release of a family; "containerd" is its newest
     "node.yaml", Path("node.yaml")      a node file, looked for beside the test
     "runtime: {name: cri-o}", {...}     a node document, as YAML or as a mapping
-    kubelet="1.30.2", arch="arm64"      settings: the parts of a node document (host, kubelet, runtime, handlers), and
-                                        the settings of host and kubelet by their own names
+    kubelet="1.30.2", arch="arm64"      settings: the parts of a node document (host, kubelet, runtime, handlers,
+                                        images), and the settings of host and kubelet by their own names
 
 What is left out about the host is not taken from this machine: a suite says the same wherever it is run.
 """
@@ -151,7 +151,7 @@ def _drafts(mark: Said, around: dict[str, Any], base: str, faults: list[BadInput
 def _read(node: Any, base: str) -> tuple[str, dict[str, Any], str]:
     """Return where a node comes from, its document, and the id that its file gives it."""
     if isinstance(node, (os.PathLike, _File)) or (isinstance(node, str) and _FILE.fullmatch(node)):
-        path = os.path.join(base, os.fspath(node))  # noqa: PTH118  a path stays as it was written
+        path = os.path.join(base, str(node))  # noqa: PTH118  a path stays as it was written
         document = nodefile.to_dict(nodefile.load(path))
         return path, document, os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122
     if isinstance(node, str) and _RELEASE.fullmatch(node):

@@ -44,7 +44,7 @@ def test_show_gives_the_node_with_its_defaults_as_yaml_and_json(clients: tuple[C
     document = json.loads(shown.node_json)
     assert (document["runtime"]["name"], document["runtime"]["version"]) == ("containerd", "2.3.4")
     assert document["kubelet"]["step"] == "apply"  # nobody said so
-    assert list(document) == ["host", "kubelet", "runtime", "handlers"]
+    assert list(document) == ["host", "kubelet", "runtime", "handlers", "images"]
     # What is shown can be given back, and changes nothing.
     assert admin("Replace", node_yaml=shown.node_yaml).changes == []
     assert admin("Show") == shown

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from runtimes.errors import BadInput, Refused
 from runtimes.request import ImageSpec
 from shim.engine.engine import Engine
+from shim.engine.store import Store
+from shim.images import image_facts, normalise
 from tests.engine.fakes import ToyPersona, box, pod, toy_engine, toy_node
 
 
@@ -144,6 +149,56 @@ def test_what_is_no_reference_cannot_be_pulled(engine: Engine, name: str) -> Non
     with pytest.raises(BadInput):
         engine.pull_image(named(name))
     assert len(engine.images()) == 2
+
+
+def described(**images: Any) -> Any:
+    """Return the toy node with images of which something is said, by name."""
+    facts = {normalise(name): image_facts(name, **said) for name, said in images.items()}
+    return msgspec.structs.replace(toy_node(), images=facts)
+
+
+def test_what_is_said_of_an_image_counts_when_it_is_pulled(engine: Engine) -> None:
+    plain = engine.pull_image(named("web"))
+    engine.node = described(web={"user": "1000:7"})
+    assert engine.image_status(named("web")).image == engine.images(named(plain))[0]
+    ref = engine.pull_image(named("docker.io/web:latest"))
+    image = engine.image_status(named("web")).image
+    assert image is not None
+    assert image.uid is not None
+    assert (image.id, image.uid.value, image.username) == (ref, 1000, "")
+    assert ref != plain
+    engine.node = described(web={"user": "nginx"})
+    engine.pull_image(named("web"))
+    image = engine.image_status(named("web")).image
+    assert image is not None
+    assert (image.uid, image.username) == (None, "nginx")
+
+
+def test_a_tag_goes_over_to_what_is_pulled_and_what_was_there_keeps_its_digest(engine: Engine, tmp_path: Path) -> None:
+    store = Store.open(tmp_path)
+    engine = toy_engine(store)
+    old = engine.pull_image(named("web"))
+    (digest,) = engine.images(named(old))[0].repo_digests
+    engine.node = described(web={"user": "1000"})
+    new = engine.pull_image(named("web"))
+    engine.close()
+    for each in (engine, toy_engine(Store.open(tmp_path))):
+        (before,), (after,) = each.images(named(old)), each.images(named(new))
+        assert (before.repo_tags, before.repo_digests) == ((), (digest,))
+        assert after.repo_tags == ("docker.io/library/web:latest",)
+        assert each.images(named("web")) == [after]
+        assert each.images(named(digest)) == [before]
+    each.close()
+
+
+def test_another_manifest_of_the_same_configuration_is_another_digest_of_one_image(engine: Engine) -> None:
+    old = engine.pull_image(named("web"))
+    (digest,) = engine.images(named(old))[0].repo_digests
+    engine.node = described(web={"annotations": {"a": "b"}})
+    assert engine.pull_image(named("web")) == old
+    (image,) = engine.images(named("web"))
+    assert image.repo_tags == ("docker.io/library/web:latest",)
+    assert (len(image.repo_digests), image.repo_digests[1]) == (2, digest)
 
 
 def test_verbose_info_is_the_runtimes(engine: Engine) -> None:

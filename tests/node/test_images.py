@@ -72,6 +72,41 @@ def test_a_pause_image_pauses_as_nobody_in_particular() -> None:
     assert (facts.entrypoint, facts.user, facts.uid) == (("/pause",), "65535:65535", 65535)
 
 
+@pytest.mark.parametrize(
+    ("said", "uid", "username"),
+    [
+        ("1000", 1000, ""),
+        ("1000:2000", 1000, ""),
+        ("0", 0, ""),
+        ("nginx", None, "nginx"),
+        ("nginx:www", None, "nginx"),
+        ("root", None, "root"),
+        ("0x10", None, "0x10"),
+        ("9223372036854775807", 9223372036854775807, ""),
+        ("9223372036854775808", None, "9223372036854775808"),
+    ],
+)
+def test_whom_an_image_runs_as_is_a_number_or_a_name(said: str, uid: int | None, username: str) -> None:
+    """What Go's strconv.ParseInt makes of the part before the colon: getUserFromImage of containerd
+    (internal/cri/server/images/image_status.go) and of CRI-O (server/image_status.go).
+    """
+    facts = image_facts("quay.io/a/b:1", said)
+    assert (facts.user, facts.uid, facts.username) == (said, uid, username)
+
+
+def test_another_configuration_is_another_image_and_another_manifest_has_another_digest() -> None:
+    """As the image specification has it: an id is the digest of the configuration, which the manifest names."""
+    plain, as_user = image_facts("quay.io/a/b:1"), image_facts("quay.io/a/b:1", "1000")
+    noted = image_facts("quay.io/a/b:1", "", {"a": "1", "b": "2"})
+    assert image_facts("quay.io/a/b:1", "", {}) == plain
+    assert image_facts("quay.io/a/b:1", "", {"b": "2", "a": "1"}) == noted
+    assert len({plain.id, as_user.id}) == 2
+    assert noted.id == plain.id
+    assert len({plain.repo_digests, as_user.repo_digests, noted.repo_digests}) == 3
+    by_digest = "quay.io/a/b@sha256:" + "a" * 64
+    assert image_facts(by_digest, "1000", {"a": "1"}).repo_digests == (by_digest,)
+
+
 @given(st.text())
 def test_any_text_is_a_reference_or_bad_input(text: str) -> None:
     try:

@@ -46,6 +46,11 @@ handlers:
   crio-1.36:
     name: toy
     version: 2.0.0
+images:
+  "quay.io/shop/web:1.2":
+    annotations:
+      seccomp-profile.kubernetes.cri-o.io: "quay.io/crio/seccomp:v2"
+    user: "1000"
 """
 
 
@@ -54,6 +59,7 @@ def test_a_whole_document() -> None:
     assert document.host.capabilities == ("CAP_CHOWN", "CAP_KILL")
     assert document.kubelet.seccomp_default is True
     assert document.handlers["crio-1.36"].version == "2.0.0"
+    assert document.images["quay.io/shop/web:1.2"].user == "1000"
     assert to_yaml(document) == WHOLE
 
 
@@ -66,7 +72,8 @@ def test_json_is_read_too_with_tabs_as_json_has_them() -> None:
     "text",
     [
         "{}",
-        "host:\nkubelet:\nruntime:\n  name: toy\nhandlers:\n",
+        "host:\nkubelet:\nruntime:\n  name: toy\nhandlers:\nimages:\n",
+        "runtime: {name: toy}\nimages: {a: , 'b:1': {annotations: , user: ~}, c: {annotations: {d: ''}}}",
         "runtime: {name: toy, version: null, config: ~}",
         "runtime: {name: toy}\nhandlers: {kata: {handler: strict}, empty: }",
         "# only words\nruntime: {name: toy, version: v1.1.0}",
@@ -95,7 +102,7 @@ def test_what_is_wrong_is_told_with_its_place(row: dict[str, Any]) -> None:
 
 # What is no document at all.
 BROKEN: list[tuple[bytes, str]] = [
-    (b"", "n.yaml: is empty (a node file holds host, kubelet, runtime and handlers, each of which may be left out;"),
+    (b"", "n.yaml: is empty (a node file holds host, kubelet, runtime, handlers and images, each of which may be "),
     (b"# nothing\n", "n.yaml: is empty"),
     (b"\thost: {}", "n.yaml:1:1: is not YAML: a tab stands where only spaces may (indent with spaces)"),
     (b"host:\n\tarch: amd64", "n.yaml:2:1: is not YAML: a tab stands where only spaces may (indent with spaces)"),
@@ -206,7 +213,7 @@ def test_the_default_is_this_host_with_the_newest_of_everything() -> None:
     assert full["kubelet"]["seccompDefault"] is False
     assert full["kubelet"]["featureGates"] == {}
     assert full["host"]["root"] == "/"
-    assert list(full) == ["host", "kubelet", "runtime", "handlers"]
+    assert list(full) == ["host", "kubelet", "runtime", "handlers", "images"]
     again = loads(to_yaml(loads("runtime: {name: toy}"), full=True))
     assert to_dict(again, full=True) == full
 

@@ -17,6 +17,8 @@ runtime: {name: toy, version: 1.1.0}
 handlers:
   old: {version: 1.0.0, handler: strict}
   old.er: {version: 1.0.0}
+images:
+  quay.io/a/b:1: {user: "1", annotations: {c.d: e}}
 """
 
 
@@ -43,6 +45,15 @@ def document(toy: None) -> Document:
         ({"handlers.crio-1.36.version": "1.0.0"}, "handlers.crio-1.36.version: none -> 1.0.0"),
         ({"handlers.old": "null"}, "handlers.old.version: 1.0.0 -> none"),
         ({"handlers": "null"}, "handlers.old.er.version: 1.0.0 -> none"),
+        ({"handlers.old.est.version": "1.1.0"}, "handlers.old.est.version: none -> 1.1.0"),
+        ({"images.quay.io/a/b:1.user": "1000"}, "images.quay.io/a/b:1.user: 1 -> 1000"),
+        ({"images.quay.io/a/b:1.user": "null"}, "images.quay.io/a/b:1.user: 1 -> none"),
+        ({"images.quay.io/a/b:1": "null"}, "images.quay.io/a/b:1.user: 1 -> none"),
+        ({"images.quay.io/a/b:1.annotations.c.d": "f"}, "images.quay.io/a/b:1.annotations.c.d: e -> f"),
+        ({"images.quay.io/a/b:1.annotations.x.user": "f"}, "images.quay.io/a/b:1.annotations.x.user: none -> f"),
+        ({"images.quay.io/a/b:1.2.user": "app"}, "images.quay.io/a/b:1.2.user: none -> app"),
+        ({"images.web.annotations.c.user": "f"}, "images.web.annotations.c.user: none -> f"),
+        ({"images.web": "{user: a}"}, "images.web.user: none -> a"),
         ({"host.capabilities": "[CAP_KILL, CAP_CHOWN]"}, "-> [CAP_KILL, CAP_CHOWN]"),
         ({"host.kernel": "4.4"}, "-> 4.4"),
         ({"host": "{cgroup: 1, hostname: n}"}, "host.hostname:"),
@@ -86,6 +97,7 @@ def test_null_takes_back_what_is_named_by_the_user_too(document: Document) -> No
         ),
         ("handlers.old", "1.0.0", 'is text "1.0.0", not a mapping'),
         ("handlers.old.version", "3.0.0", "toy 3.0.0 is not a known release (the nearest known: 2.1.0-beta.1)"),
+        ("images.quay.io/a/b:1.user", "[a]", 'is a list, not text (for instance "1000")'),
         ("host.capabilities", "CAP_KILL", 'is text "CAP_KILL", not a list'),
     ],
 )
@@ -93,6 +105,18 @@ def test_what_is_wrong_is_told_with_the_setting(document: Document, path: str, v
     with pytest.raises(BadDocument) as caught:
         apply_settings(document, {path: value})
     assert str(caught.value) == f"{path}: {answer}"
+
+
+def test_an_image_is_named_as_one_can_be_and_once(document: Document) -> None:
+    with pytest.raises(BadDocument) as caught:
+        apply_settings(document, {"images.A.user": "a", "images.b.user": "a", "images.docker.io/b.user": "a"})
+    assert str(caught.value) == (
+        "images.A: A names no image: invalid reference format: repository name (library/A) must be lowercase"
+        " (such as quay.io/a/b:1.2)\n"
+        "images.docker.io/b: is the same image as b, which is there, too (leave one)"
+    )
+    with pytest.raises(BadDocument, match=r"^images\.quay\.io/a/b:1\.usr: there is no such setting"):
+        apply_settings(document, {"images.quay.io/a/b:1.usr": "a"})
 
 
 def test_all_that_is_wrong_is_told_and_nothing_is_changed(document: Document) -> None:

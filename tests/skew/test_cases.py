@@ -114,8 +114,9 @@ def pods(draw: st.DrawFn) -> Pod:
 
 
 @functools.cache
-def opened(number: int, root: str) -> Any:
-    return open_node(loads(HOST.format(root=root) + NODES[number], base=root))
+def opened(number: int, root: str, *, said: bool = False) -> Any:
+    images = f"\n{SAID}" if said else ""
+    return open_node(loads(HOST.format(root=root) + NODES[number] + images, base=root))
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +128,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+SAID = 'images: {image: {user: "0"}, busybox: {user: "0", annotations: {seccomp-profile.kubernetes.cri-o.io/b: ""}}}'
+
+
 @pytest.mark.parametrize("number", range(len(NODES)))
+@pytest.mark.parametrize("said", [False, True], ids=["", "images"])
 @given(pod=pods())
 @settings(max_examples=60)
-def test_a_case_gets_what_its_pod_gets(number: int, root: str, pod: Pod) -> None:
-    node = opened(number, root)
-    key, _names = cases.case_of(pod)
+def test_a_case_gets_what_its_pod_gets(number: int, said: bool, root: str, pod: Pod) -> None:
+    node = opened(number, root, said=said)
+    key, _names = cases.case_of(pod, node.images)
     case = cases.read(key)
     theirs = answer_pod(node, node.default, pod).containers
     ours = answer_pod(node, node.default, case.pod(), case.source).containers

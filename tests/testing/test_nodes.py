@@ -387,3 +387,9 @@ def test_the_classes_are_there_for_annotations() -> None:
         assert isinstance(server, CriServer)
         assert isinstance(server, CriNode)
         assert isinstance(server.container(), CriContainer)
+
+
+def test_a_node_file_may_be_named_by_its_whole_path(tmp_path: Path) -> None:
+    (tmp_path / "old").write_text("runtime: {name: containerd, version: 1.6.20}")
+    with simulated_node(file=str(tmp_path / "old")) as node:
+        assert node.document.runtime.version == "1.6.20"

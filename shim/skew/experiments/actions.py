@@ -53,6 +53,9 @@ def written(document: Document, action: Action, *, at_once: bool = True) -> Docu
     """
     match action:
         case Configure():
+            if any(name.partition(".")[0] == "images" for name in action.settings):
+                what = "what an image is does not change while nodes run"
+                raise BadInput(what, field="images", right="say it in the node's own file")
             return nodefile.apply_settings(document, action.settings)
         case Upgrade():
             for name, version in action.versions.items():

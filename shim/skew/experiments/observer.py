@@ -152,7 +152,9 @@ class Observer:
         """Return what the kubelet asks for, and why."""
         site = self._site
         source, handler, _ = deployed.how
-        planned = requests_for(site.served_by, deployed.current, source, site.node.host.hostname)
+        planned = requests_for(
+            site.served_by, deployed.current, source, site.node.host.hostname, images=site.node.images
+        )
         plan = next(each for each in planned.containers if each.name == name)
         cri = Cri() if isinstance(plan.request, Refused) else cri_of(container_security(plan.request))
         return cri, deployed.after(name, plan.steps) + site.node.pairing(site.node.entry(handler))

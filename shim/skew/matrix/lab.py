@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from runtimes.errors import Refused
 from shim.answer import answer_pod, error_of, requests_for
 from shim.kubelet.members import members
-from shim.nodefile import open_node
+from shim.nodefile import images_of, open_node
 from shim.skew import pairing
 from shim.skew.matrix.matrix import NO_COMMON_CRI, NO_KUBELET, NO_RUNTIME, Cell, Outcome, containers
 from shim.skew.posture import Build, Posture, posture, refused
@@ -30,6 +30,7 @@ from shim.skew.work import spread
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from runtimes.model import ImageFacts
     from shim.kubelet.api import Source
     from shim.kubelet.kubelet import Kubelet
     from shim.kubelet.pod import Pod
@@ -106,7 +107,7 @@ class Lab:
     _last: Lab | None = None
 
     def __init__(self, matrix: Matrix) -> None:
-        self.matrix = matrix
+        self.matrix, self._images = matrix, images_of(matrix.base)
         self._nodes: dict[int, Node | Refused] = {}
         self._kubelets: dict[Settings, tuple[Kubelet | Refused, ...]] = {}
         self._faults: dict[tuple[object, ...], tuple[Outcome | None, ...]] = {}
@@ -177,7 +178,7 @@ class Lab:
         if self._pod is not pod and self._pod != pod:
             self._pod, self._asked = pod, {}
         if shared not in self._asked:
-            self._asked[shared] = _asked(pod, self.kubelets(shared), self.matrix.source)
+            self._asked[shared] = _asked(pod, self.kubelets(shared), self.matrix.source, self._images)
         return self._asked[shared]
 
     def postures(self, pod: Pod, kubelet: Point, runtime: Point) -> dict[str, Posture]:
@@ -204,21 +205,21 @@ class Lab:
         return tuple(_outcome(decided.get(name)) for name in containers(pod))
 
 
-def _asked(pod: Pod, kubelets: tuple[Kubelet | Refused, ...], source: Source) -> _Asked:
+def _asked(pod: Pod, kubelets: tuple[Kubelet | Refused, ...], source: Source, images: dict[str, ImageFacts]) -> _Asked:
     which: list[int] = []
     firsts: dict[bytes, tuple[int, Kubelet]] = {}
     for kubelet in kubelets:
         if isinstance(kubelet, Refused):
             which.append(-1)
         else:
-            key = _requests(kubelet, pod, source)
+            key = _requests(kubelet, pod, source, images)
             which.append(firsts.setdefault(key, (len(firsts), kubelet))[0])
     return _Asked(tuple(which), tuple(kubelet for _, kubelet in firsts.values()))
 
 
-def _requests(kubelet: Kubelet, pod: Pod, source: Source) -> bytes:
+def _requests(kubelet: Kubelet, pod: Pod, source: Source, images: dict[str, ImageFacts]) -> bytes:
     """Return everything that a kubelet has to do with a pod's answer but for its steps."""
-    plan = requests_for(kubelet, pod, source)
+    plan = requests_for(kubelet, pod, source, images=images)
     if plan.refused is not None:
         everyone = members(pod.spec, kubelet.release, kubelet.settings.gates)
         return msgspec.json.encode((_said(plan.refused), [each.name for each in everyone]))

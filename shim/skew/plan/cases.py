@@ -1,12 +1,13 @@
 """What decides about a pod's containers, without what does not: a cluster has many pods and few cases.
 
 Left out are names, images, commands, variables, mounts and the like. Names count where annotations refer to them, and
-an image counts where it is missing or no runtime could read its name.
+an image counts where it is missing, where no runtime could read its name, and where a node file says something of it.
 """
 
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,7 +17,10 @@ from shim.kubelet.api import Source
 from shim.kubelet.pod import Container, Origin, Pod, PodSecurityContext, PodSpec, SecurityContext
 from shim.skew.plan.owners import source
 
-_IMAGE = "image"
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_IMAGE = "any.invalid/image"  # which nobody has, so no node file says anything of it
 _SOMEBODY = 1000
 _UID = "00000000-0000-4000-8000-000000000000"
 _POLICIES = ("OnFailure", "Never")
@@ -58,16 +62,21 @@ _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Case)
 
 
-def case_of(pod: Pod) -> tuple[bytes, Names]:
-    """Return what decides about a pod, in a form that can be compared, sent and read, and its containers' names."""
+def case_of(pod: Pod, images: Collection[str] = ()) -> tuple[bytes, Names]:
+    """Return what decides about a pod, in a form that can be compared, sent and read, and its containers' names.
+
+    `images` are the canonical references of those of which a node says something. Annotations of theirs may refer to a
+    container by its name, and the pod's own decide before them.
+    """
     spec, annotations = pod.spec, pod.annotations
     groups = (spec.init_containers or (), spec.containers or (), spec.ephemeral_containers or ())
     names: Names = tuple([tuple([each.name or "" for each in group]) for group in groups])  # type: ignore[assignment]
-    counting = _counting(annotations) if annotations else {}
+    said = images and any(each.image and _canonical(each.image) in images for group in groups for each in group)
+    counting = _counting(annotations, always=bool(said)) if annotations else {}
     every = [name for group in names for name in group]
-    keep = bool(counting) or not all(every) or len(set(every)) < len(every)
+    keep = bool(said or counting) or not all(every) or len(set(every)) < len(every)
     initial, regular, ephemeral = (
-        tuple([_bare(each, each.name if keep else f"{kind}-{number}") for number, each in enumerate(group)])
+        tuple([_bare(each, each.name if keep else f"{kind}-{number}", images) for number, each in enumerate(group)])
         for kind, group in zip(("init", "container", "ephemeral"), groups, strict=True)
     )
     bare = PodSpec(
@@ -98,10 +107,10 @@ def read(key: bytes) -> Case:
     return _decoder.decode(key)
 
 
-def _bare(container: Container, name: str | None) -> Container:
+def _bare(container: Container, name: str | None, images: Collection[str]) -> Container:
     return Container(
         name=name,
-        image=_image(container.image),
+        image=_image(container.image, images),
         security_context=_of_container(container.security_context) if container.security_context else None,
         restart_policy=container.restart_policy,
     )
@@ -143,20 +152,27 @@ def _root_or_not(user: int | None) -> int | None:
     return user and _SOMEBODY
 
 
-@functools.lru_cache(maxsize=1 << 14)
-def _image(image: str | None) -> str | None:
-    """Return one name for all images that a node takes."""
-    try:
-        return image and (normalise(image) and _IMAGE)
-    except BadInput:
+def _image(image: str | None, images: Collection[str]) -> str | None:
+    """Return one name for all images that a node takes, but for those of which something is said."""
+    name = _canonical(image) if image else None
+    if name is None:
         return image
+    return name if name in images else _IMAGE
 
 
-def _counting(annotations: dict[str, str]) -> dict[str, str]:
+@functools.lru_cache(maxsize=1 << 14)
+def _canonical(image: str) -> str | None:
+    try:
+        return normalise(image)
+    except BadInput:
+        return None
+
+
+def _counting(annotations: dict[str, str], *, always: bool) -> dict[str, str]:
     """Return the annotations that have a say: those about seccomp, and beside these the others' names.
 
     CRI-O lets an annotation through where another one is there, whatever that says.
     """
-    if not any(_SECCOMP in key for key in annotations):
+    if not always and not any(_SECCOMP in key for key in annotations):
         return {}
     return {key: word if _SECCOMP in key else "" for key, word in sorted(annotations.items())}

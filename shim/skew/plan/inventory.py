@@ -16,7 +16,7 @@ import msgspec
 
 from runtimes.errors import BadInput
 from runtimes.facts import read_file
-from shim.nodefile import Document, load, read_user_file, reading
+from shim.nodefile import Document, images_of, load, read_user_file, reading
 
 _WHAT_IT_HOLDS = "an inventory holds pools, each with nodes, from and to"
 _PATTERN = re.compile(r"[*?\[]")
@@ -33,11 +33,15 @@ class Pool(msgspec.Struct, frozen=True):
 
 
 class Routes(msgspec.Struct, frozen=True):
-    """The way from a node's name to that of its pool, small enough to be sent along with every piece of work."""
+    """The way from a node's name to that of its pool, small enough to be sent along with every piece of work.
+
+    `images` are the canonical references of those of which any node says something.
+    """
 
     exact: dict[str, str] = {}
     patterns: tuple[tuple[str, str], ...] = ()
     others: bool = True
+    images: frozenset[str] = frozenset()
 
     def pool(self, node: str) -> str | None:
         """Return the pool of a node, None where there is none for it. A pod without a node may go to any."""
@@ -87,7 +91,8 @@ def read(path: str, before: str, after: str) -> Inventory:
             inventory = msgspec.structs.replace(inventory, pools=(*inventory.pools, pool))
     if faults:
         raise reading.BadDocument(faults)
-    routes = msgspec.structs.replace(inventory.routes, others=bool(before))
+    images = (images_of(node) for pool in inventory.pools for node in (pool.before, pool.after))
+    routes = msgspec.structs.replace(inventory.routes, others=bool(before), images=frozenset().union(*images))
     return msgspec.structs.replace(inventory, routes=routes)
 
 

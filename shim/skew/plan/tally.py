@@ -132,7 +132,7 @@ def _count(pod: Pod, routes: Routes, found: Tally) -> None:
     if pool is None:
         found.unnamed[pod.node] = found.unnamed.get(pod.node, 0) + 1
         return
-    case, names = case_of(pod)
+    case, names = case_of(pod, routes.images)
     group = Group(pool, owner(pod), names, case)
     known = found.groups.get(group)
     if known is None:
