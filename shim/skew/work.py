@@ -187,9 +187,10 @@ def _require_answer(address: str) -> None:
         line.abort()
 
     try:
-        asyncio.run(knock())
+        asyncio.run(asyncio.wait_for(knock(), _SECONDS))
     except Exception as fault:  # noqa: BLE001  each kind of address has errors of its own
-        what, right = f"no Dask scheduler answers at {address}: {fault}", "the address that it prints when it starts"
+        why = str(fault) or f"nothing came within {_SECONDS} s"
+        what, right = f"no Dask scheduler answers at {address}: {why}", "the address that it prints when it starts"
         raise BadInput(what, where="--dask", right=right) from None
 
 

@@ -4,6 +4,7 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ import pytest
 from runtimes.decision import Step
 from runtimes.errors import BadInput, CapacityExceeded, CrishimError, Refused
 from shim.nodefile import BadDocument
+from shim.skew import work
 from shim.skew.work import spread
 
 MOMENT = 0.01
@@ -172,6 +174,15 @@ def test_a_cluster_that_does_not_answer_is_bad_input(address: str, monkeypatch: 
     monkeypatch.setattr(distributed, "Client", None)  # one that comes to nothing waits 20 s, and leaves a traceback
     with pytest.raises(BadInput, match=rf"^--dask: no Dask scheduler answers at {re.escape(address)}: "):
         list(spread(square, range(2), dask=address))
+
+
+def test_something_else_that_listens_is_no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
+    monkeypatch.setattr(work, "_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(BadInput, match=rf"no Dask scheduler answers at 127\.0\.0\.1:{port}: \S"):
+            list(spread(square, range(2), dask=f"127.0.0.1:{port}"))
 
 
 def test_workers_of_another_release_are_refused(monkeypatch: pytest.MonkeyPatch, cluster: str) -> None:
