@@ -64,7 +64,8 @@ def command(names: tuple[str, ...], by: By, format_: Format, jobs: int, dask: st
     runtime's own configuration file (unset_seccomp_profile, seccomp_profile); nothing after the = or a comma means its
     default. A setting that a family does not have is not varied for it.
 
-    Exit code: 0; 2 where a file or an option is wrong; 130 where Ctrl-C cut the work short: what was finished is told.
+    Exit code: 0; 1 where the output cannot be written; 2 where a file or an option is wrong; 130 where Ctrl-C cut the
+    work short: what was finished is told.
     """
     from runtimes.errors import BadInput
 

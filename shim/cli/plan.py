@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shim.skew.plan.plan import Decided, Upgrade
     from shim.skew.plan.tally import Part, Tally
 
-_NOTHING, _CHANGES, _BREAKS = 0, 3, 4
+_NOTHING, _UNPLANNED, _CHANGES, _BREAKS = 0, 1, 3, 4
 
 
 @click.command("plan")
@@ -48,8 +48,9 @@ def command(
     Every container is taken through the old and the new kubelet and runtime. It changes now (the upgrade itself
     restarts it), at its next restart, not at all, or it would fail to start. The dump may be larger than memory.
 
-    Exit code: 0 where nothing changes, 3 where something changes, 4 where something would fail to start; 2 where a file
-    is wrong, 130 where the plan was interrupted.
+    Exit code: 0 where nothing changes, 3 where something changes, 4 where something would fail to start; 1 where no
+    pool names the node of any pod, or the output cannot be written, 2 where a file is wrong, 130 where the plan was
+    interrupted.
     """
     from shim.cli import plan_text
     from shim.cli.sources import sources
@@ -73,6 +74,8 @@ def command(
         return interrupted("plan", missing)
     if plan.worst == "breaks" or any(each.after.refusal is not None for each in upgrades):
         return _BREAKS
+    if tally.pods and sum(tally.unnamed.values()) == tally.pods:
+        return _UNPLANNED
     return _NOTHING if plan.worst == "same" else _CHANGES
 
 

@@ -215,6 +215,11 @@ def test_pools_go_different_ways(here: Path, capsys: pytest.CaptureFixture[str])
     assert "node-not-named" not in text
 
 
+def test_a_plan_for_nobody_is_not_one_in_which_nothing_changes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "pools.yaml").write_text(INVENTORY.replace("worker-1", "elsewhere-1").replace("gpu-", "elsewhere-"))
+    assert "4 pods of nodes that no pool is for are left out" in planned(capsys, "--nodes", "pools.yaml", *PLAN, code=1)
+
+
 @pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("before", "after", "cells"),

@@ -18,12 +18,12 @@ from runtimes.errors import BadInput, Refused
 from shim.answer import ContainerAnswer, answer_pod, digest
 from shim.kubelet import dump, manifest
 from shim.nodefile import Document, apply_settings, changes, keep_running, loads, open_node, to_yaml
-from shim.skew.inventory import Inventory, read
-from shim.skew.lab import cells, pieces
-from shim.skew.matrix import matrix
-from shim.skew.plan import begin, decide, workloads
+from shim.skew.matrix.lab import cells, pieces
+from shim.skew.matrix.matrix import matrix
+from shim.skew.plan.inventory import Inventory, read
+from shim.skew.plan.plan import begin, decide, workloads
+from shim.skew.plan.tally import Part, Tally, count
 from shim.skew.posture import build_of, posture
-from shim.skew.tally import Part, Tally, count
 from shim.testing import simulated_node
 from tests.node.registry import Registry, serving
 
