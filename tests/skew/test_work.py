@@ -156,7 +156,9 @@ def test_a_process_that_is_killed_is_told_and_not_waited_for() -> None:
 
 
 def test_a_worker_of_a_cluster_that_is_killed_is_told_and_not_waited_for() -> None:
-    dask = pytest.importorskip("dask", reason="needs the extra crishim[dask]")
+    # Before anything is set: distributed adds its defaults when it is imported, and they would go with what was set.
+    pytest.importorskip("distributed", reason="needs the extra crishim[dask]")
+    dask = pytest.importorskip("dask")
 
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
