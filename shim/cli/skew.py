@@ -47,7 +47,7 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
     and gets its node back.
 
     Exit code: 0 where every expectation held, 1 where one did not or a server went away, 2 where the file is wrong, 130
-    when interrupted (Ctrl-C, SIGTERM). Nodes that were finished until then are told of.
+    when interrupted (Ctrl-C, SIGTERM). What was finished until then is told: nodes, and steps of an only node.
     """
     from shim.cli.skew_text import told
     from shim.skew.experiments.file import load
@@ -56,6 +56,9 @@ def run(file: str, sockets: tuple[str, ...], everything: bool, output: Output) -
 
     experiment = load(file)
     stories, missing, code = _played(experiment, _paths(sockets, experiment))
+    steps = min((len(story) - 1 for story in stories.values()), default=len(experiment.steps))
+    if steps < len(experiment.steps):
+        experiment = experiment.up_to(steps)
     verdicts = judge(experiment, stories)
     made = report(experiment, stories, verdicts, missing)
     output.deliver(made, lambda: told(experiment, stories, made, everything=everything))
@@ -100,6 +103,9 @@ def _played(experiment: Experiment, sockets: dict[str, str] | None) -> tuple[dic
     else:
         return stories, "", 0
     missing = [name for name in experiment.nodes if name not in stories]
+    if not missing:
+        ((name, story),) = stories.items()
+        return stories, f"node {name} was played up to step {len(story) - 1} of {len(experiment.steps)}", code
     return stories, f"node {', '.join(missing)} was not played to its end{why}", code
 
 

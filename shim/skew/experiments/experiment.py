@@ -225,6 +225,10 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
         later = [each.action.workloads for each in self.steps if isinstance(each.action, Deploy)]
         return tuple(name for name in self.workloads if not any(_any(names, name) for names in later))
 
+    def up_to(self, number: int) -> Experiment:
+        """Return the experiment as if it ended after a step."""
+        return msgspec.structs.replace(self, steps=self.steps[:number], expect=())
+
     def on(self, node: str) -> tuple[Workload, ...]:
         """Return the workloads that have their pods on a node."""
         return tuple(each for each in self.workloads.values() if _any(each.nodes, node))

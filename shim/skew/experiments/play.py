@@ -39,11 +39,20 @@ def play(
     """Play every node and yield what became of it, by its name. `told` hears of each step that is done.
 
     `sockets` names the live server of each node ("" for all that are not named); without it everything happens in this
-    process. Raises `BadInput` with its step's place for what cannot be done.
+    process. Raises `BadInput` with its step's place for what cannot be done. Interrupted while it plays the only node,
+    it yields the story so far, which has fewer moments.
     """
     for name in experiment.nodes:
         with _connection(name, sockets) as (connection, clock):
-            yield name, tuple(_node(experiment, name, connection, clock, told))
+            story: list[Moment | None] = []
+            try:
+                for moment in _node(experiment, name, connection, clock, told):
+                    story.append(moment)  # noqa: PERF402  one after the other: what was played stays
+            except KeyboardInterrupt:
+                if story and len(experiment.nodes) == 1:
+                    yield name, tuple(story)
+                raise
+            yield name, tuple(story)
 
 
 def _node(
