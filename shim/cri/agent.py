@@ -20,6 +20,7 @@ from shim.cri.translate import writer
 from shim.kubelet import sync
 from shim.kubelet.backoff import BackOff
 from shim.kubelet.handshake import Fault, handshake
+from shim.kubelet.labels import CONTAINER_HASH, CONTAINER_NAME, POD_UID, RESTART_COUNT
 from shim.kubelet.observed import Container, Sandbox, Seen, State, Wanted, wanted
 from shim.kubelet.security import ROOT
 
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from shim.kubelet.pod import Pod
     from shim.kubelet.security import User
 
-_NAME, _NAMESPACE, _UID = (f"io.kubernetes.pod.{each}" for each in ("name", "namespace", "uid"))
-_CONTAINER = "io.kubernetes.container.name"
-_HASH, _RESTARTS = "io.kubernetes.container.hash", "io.kubernetes.container.restartCount"
 _STATES: dict[int, State] = {0: "created", 1: "running", 2: "exited", 3: "unknown"}
 _MOST_STEPS = 100  # of one `settle`; a node that needs more is going in circles
 
@@ -168,13 +166,13 @@ class Agent:
         """Ask the runtime for what there is. Raises `CrishimError` where it does not answer."""
         sandboxes = []
         for item in self._ask("ListPodSandbox").items:
-            if _UID not in item.labels:
+            if POD_UID not in item.labels:
                 continue  # somebody else's
             status = self._ask("PodSandboxStatus", pod_sandbox_id=item.id).status
             sandboxes.append(
                 Sandbox(
                     id=item.id,
-                    pod_uid=item.labels[_UID],
+                    pod_uid=item.labels[POD_UID],
                     created_at=item.created_at,
                     attempt=item.metadata.attempt,
                     ready=item.state == pb.SANDBOX_READY,
@@ -184,21 +182,21 @@ class Agent:
             )
         containers = []
         for item in self._ask("ListContainers").containers:
-            if _UID not in item.labels:
+            if POD_UID not in item.labels:
                 continue
             status = self._ask("ContainerStatus", container_id=item.id).status
             containers.append(
                 Container(
                     id=item.id,
                     sandbox_id=item.pod_sandbox_id,
-                    pod_uid=item.labels[_UID],
-                    name=item.labels[_CONTAINER],
+                    pod_uid=item.labels[POD_UID],
+                    name=item.labels[CONTAINER_NAME],
                     state=_STATES[item.state],
                     created_at=item.created_at,
                     finished_at=status.finished_at,
                     exit_code=0 if item.id in self.ended else status.exit_code,
-                    hash=item.annotations[_HASH],
-                    restarts=int(item.annotations[_RESTARTS] or 0),
+                    hash=item.annotations[CONTAINER_HASH],
+                    restarts=int(item.annotations[RESTART_COUNT] or 0),
                 )
             )
         return Seen(tuple(sandboxes), tuple(containers))
@@ -351,7 +349,7 @@ def _numbered(request: ContainerRequest, action: sync.StartContainer, reference:
     return replace(
         request,
         metadata=replace(request.metadata, attempt=action.restarts),
-        annotations={**request.annotations, _HASH: action.hash, _RESTARTS: str(action.restarts)},
+        annotations={**request.annotations, CONTAINER_HASH: action.hash, RESTART_COUNT: str(action.restarts)},
         log_path=f"{request.metadata.name}/{action.restarts}.log",
         image=replace(request.image, image=reference or request.image.image),
     )

@@ -25,6 +25,7 @@ from runtimes.request import (
 )
 from shim.kubelet import security
 from shim.kubelet.expansion import expand
+from shim.kubelet.labels import CONTAINER_HASH, CONTAINER_NAME, RESTART_COUNT
 from shim.kubelet.lookup import at
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def request(
         args=tuple(expand(word, values) for word in container.args or ()),
         working_dir=container.working_dir or "",
         envs=envs,
-        labels={**around.labels, "io.kubernetes.container.name": member.name},
+        labels={**around.labels, CONTAINER_NAME: member.name},
         annotations=_annotations(container, around),
         log_path=f"{member.name}/0.log",
         stdin=bool(container.stdin),
@@ -175,13 +176,13 @@ def _annotations(container: Container, around: Surroundings) -> dict[str, str]:
     grace = around.spec.termination_grace_period_seconds
     path = container.termination_message_path or "/dev/termination-log"
     found = {
-        "io.kubernetes.container.restartCount": "0",
+        RESTART_COUNT: "0",
         "io.kubernetes.container.terminationMessagePath": path,
         "io.kubernetes.container.terminationMessagePolicy": container.termination_message_policy or "File",
         "io.kubernetes.pod.terminationGracePeriod": str(_GRACE if grace is None else grace),
     }
     if around.facts.has("container-hash-of-name-and-image"):
-        found["io.kubernetes.container.hash"] = digest(container.name or "", container.image or "")
+        found[CONTAINER_HASH] = digest(container.name or "", container.image or "")
     return found
 
 

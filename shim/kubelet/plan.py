@@ -29,6 +29,7 @@ from runtimes.request import (
 )
 from shim.kubelet import container, gates, quantity, security
 from shim.kubelet.api import Source, admit
+from shim.kubelet.labels import CONTAINER_NAME, POD_NAME, POD_NAMESPACE, POD_UID
 from shim.kubelet.lookup import at
 from shim.kubelet.members import ContainerKind, Member, members
 from shim.kubelet.profile import CONTAINER_ANNOTATION, POD_ANNOTATION
@@ -128,9 +129,9 @@ class _Planner:
         self.uid = pod.uid or _made_up_uid(pod, source)
         self.name = f"{pod.name}-{node.lower()}" if source == "static" and node else pod.name
         self.labels = {
-            "io.kubernetes.pod.name": self.name,
-            "io.kubernetes.pod.namespace": pod.namespace,
-            "io.kubernetes.pod.uid": self.uid,
+            POD_NAME: self.name,
+            POD_NAMESPACE: pod.namespace,
+            POD_UID: self.uid,
         }
 
     def key(self) -> tuple[bytes, str, str, bool] | None:
@@ -171,7 +172,7 @@ class _Planner:
             ContainerPlan(
                 each.name,
                 each.kind,
-                replace(each.request, labels={**self.labels, "io.kubernetes.container.name": each.name}),  # type: ignore[type-var]
+                replace(each.request, labels={**self.labels, CONTAINER_NAME: each.name}),  # type: ignore[type-var]
                 each.steps,
             )
             for each in planned.containers

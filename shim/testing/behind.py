@@ -12,6 +12,7 @@ from shim.answer import NO_SANDBOX, answer_pod, cri_of
 from shim.cri.client import described, message
 from shim.cri.gate import NOT_IN_V1ALPHA2
 from shim.kubelet.handshake import Fault
+from shim.kubelet.labels import POD_NAME, POD_NAMESPACE, POD_UID
 from shim.kubelet.observed import wanted
 from shim.skew.experiments.experiment import Delete, Deploy, Kill, Wait, Which, Workload
 from shim.skew.experiments.moment import RUNNING, UP, Seen
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from shim.skew.experiments.experiment import Action
     from shim.skew.experiments.rehearsed import Clock
 
-_NAME, _NAMESPACE, _UID = (f"io.kubernetes.pod.{each}" for each in ("name", "namespace", "uid"))
 _IMAGE_CALLS = frozenset("ListImages ImageStatus PullImage RemoveImage ImageFsInfo StreamImages".split())
 _FILLED_IN = frozenset("RunPodSandbox CreateContainer".split())
 _LONGEST_BACK_OFF = 300  # seconds, of a kubelet
@@ -166,7 +166,7 @@ class Behind:
     def foreign(self, id: str, pod: str = "") -> Seen:
         """Return a container that the node's own kubelet did not make."""
         status = self.ask("ContainerStatus", container_id=id).status
-        labels = (status.labels[key] for key in (_NAMESPACE, _NAME) if key in status.labels)
+        labels = (status.labels[key] for key in (POD_NAMESPACE, POD_NAME) if key in status.labels)
         has = self.inspect("ContainerStatus", container_id=id).posture()
         return Seen(
             node=self.site.name,
@@ -188,7 +188,7 @@ class Behind:
             raise BadInput("the pod is not there any more")
         source, handler, _ = deployed.how
         uid = wanted(site.served_by, deployed.current).uid
-        items = self.ask("ListPodSandbox", filter={"label_selector": {_UID: uid}}).items
+        items = self.ask("ListPodSandbox", filter={"label_selector": {POD_UID: uid}}).items
         if not items:
             return "", self._refused_sandbox(deployed.current, source, handler)
         newest: str = max(items, key=lambda each: each.created_at).id

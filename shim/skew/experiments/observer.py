@@ -16,6 +16,7 @@ from runtimes.errors import Refused
 from runtimes.request import container_security
 from shim.answer import NO_SANDBOX, Cri, Error, answer_pod, cri_of, requests_for
 from shim.cri.agent import How
+from shim.kubelet.labels import CONTAINER_NAME, POD_UID
 from shim.kubelet.members import members
 from shim.kubelet.observed import wanted
 from shim.kubelet.pod import Pod
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from shim.node import Node
     from shim.skew.experiments.site import Site
 
-_UID, _CONTAINER = "io.kubernetes.pod.uid", "io.kubernetes.container.name"
 _IS_RUNNING = 1  # ContainerState
 
 
@@ -87,7 +87,7 @@ class Observer:
         """Return the newest container of each name, by the uid of its pod."""
         found: dict[tuple[str, str], Any] = {}
         for item in self._site.ask("ListContainers").containers:
-            key = item.labels.get(_UID, ""), item.labels.get(_CONTAINER, "")
+            key = item.labels.get(POD_UID, ""), item.labels.get(CONTAINER_NAME, "")
             if key not in found or found[key].created_at < item.created_at:
                 found[key] = item
         return found

@@ -23,6 +23,7 @@ from shim.answer import image_user
 from shim.cri.agent import Agent, How
 from shim.kubelet.api import stored
 from shim.kubelet.handshake import Fault
+from shim.kubelet.labels import POD_UID
 from shim.kubelet.observed import wanted
 from shim.skew.experiments import experiment as does
 from shim.skew.experiments.actions import opened, written
@@ -310,11 +311,9 @@ class Site:
                 self._stop_static(deployed)
 
     def _stop_static(self, deployed: Deployed) -> None:
-        for item in self.ask("ListPodSandbox").items:
-            labels = item.labels
-            called = f"{labels['io.kubernetes.pod.namespace']}/{labels['io.kubernetes.pod.name']}"
-            if called in (str(deployed.current), f"{deployed.current}-{self.node.host.hostname.lower()}"):
-                self.ask("StopPodSandbox", pod_sandbox_id=item.id)
+        uid = wanted(self.served_by, deployed.current).uid
+        for item in self.ask("ListPodSandbox", filter={"label_selector": {POD_UID: uid}}).items:
+            self.ask("StopPodSandbox", pod_sandbox_id=item.id)
 
     def _drain(self, _action: Action | None = None) -> None:
         """Evict the pods of the API server; those from files stay, as their mirror pods cannot be evicted."""

@@ -18,6 +18,7 @@ from shim.cri.direct import Direct
 from shim.engine.engine import Engine
 from shim.engine.store import MEMORY, Store
 from shim.kubelet import sync
+from shim.kubelet.labels import CONTAINER_HASH
 from shim.kubelet.observed import wanted
 from shim.nodefile import default_document, open_node
 from shim.skew.experiments.actions import written
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from shim.skew.search.exploring import Path
     from shim.skew.search.properties import Last
 
-_HASH = "io.kubernetes.container.hash"
 ID_OR_TIME = re.compile(r"[0-9a-fTZ:.+-]{12,}")  # in a message
 
 
@@ -115,7 +115,7 @@ class Standing:
             has = [each.posture.kind, each.posture.digest, each.next.kind, each.next.digest, *map(_without_ids, errors)]
             found.append((each.container, each.state, each.id != "", has))
             if item is not None:
-                written = item.annotations.get(_HASH, "")
+                written = item.annotations.get(CONTAINER_HASH, "")
                 back_off = sync.key(uid, each.container, written)
                 waits = agent is not None and agent.backoff.until(back_off, now, now) > now
                 found.append((item.state, written, waits, agent is not None and item.id in agent.ended))
